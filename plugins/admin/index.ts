@@ -1,0 +1,74 @@
+/**
+ * Admin API: the control plane over HTTP (CONTRACT section 8). Not wrapped: its hooks, its validator and its key are its own.
+ *
+ * Register it after `error-handler`, which renders what is thrown here. Everything below `/api` needs a management key, except the
+ * description of the API itself.
+ */
+import type { FastifyPluginAsync } from 'fastify'
+import type { Control } from '../../src/control/control.ts'
+import type { ManagementKeys } from '../../src/control/management-keys.ts'
+import { ControlError, invalid } from '../../src/control/refused.ts'
+import { projectedJson } from '../../src/schemas/projection.ts'
+import type { ExplainRequest, StatusView } from '../../src/schemas/reports.ts'
+import { check, type RequestPart } from '../../src/schemas/validator.ts'
+import { GatewayError } from '../errors.ts'
+import authentication from './authentication.ts'
+import customers from './customers.ts'
+import documentation from './documentation.ts'
+import limits from './limits.ts'
+import managementKeys from './management-keys.ts'
+import prices from './prices.ts'
+import providers from './providers.ts'
+import reports from './reports.ts'
+import system from './system.ts'
+import userActions from './user-actions.ts'
+import users from './users.ts'
+import virtualKeys from './virtual-keys.ts'
+
+export interface AdminApiOptions {
+  control: Control
+  /** Loaded before the listener opens. */
+  managementKeys: ManagementKeys
+  /** What the composition knows about the whole process. */
+  status: () => StatusView | Promise<StatusView>
+  /** Reads everything from the database again, management keys included, after direct SQL. */
+  reload: () => Promise<void>
+  /** Says what would happen to a request (CONTRACT section 6). Throws `GatewayError` where it cannot even be asked. */
+  explain: (request: ExplainRequest) => object | Promise<object>
+}
+
+const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fastify, options) {
+  fastify.setValidatorCompiler(({ schema, httpPart }) => (given: unknown) => {
+    const checked = check(schema as never, (httpPart ?? 'body') as RequestPart, given)
+    return checked.ok ? { value: checked.value } : { error: new GatewayError(invalid(checked.problems).refusal) }
+  })
+
+  // Many clients announce JSON for actions that carry none; where a body is needed the schema misses it.
+  const parseJson = fastify.getDefaultJsonParser('error', 'error')
+  fastify.removeContentTypeParser('application/json')
+  fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) =>
+    body === '' ? done(null, undefined) : parseJson(request, body.toString(), done),
+  )
+  fastify.setSerializerCompiler(
+    ({ schema }) =>
+      (value: unknown) =>
+        projectedJson(schema as never, value),
+  )
+
+  // The core's refusals become the errors that the error handler above renders.
+  fastify.setErrorHandler((error) => {
+    throw error instanceof ControlError ? new GatewayError(error.refusal) : error
+  })
+
+  fastify.register(documentation)
+  fastify.register(
+    async (api) => {
+      api.register(authentication, options)
+      const resources = [customers, users, userActions, virtualKeys, limits, providers, prices, managementKeys]
+      for (const group of [...resources, reports, system]) api.register(group, options)
+    },
+    { prefix: '/api' },
+  )
+}
+
+export default adminApi

@@ -1,0 +1,112 @@
+/** Reports of the admin API: usage, events, the audit log, alerts. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@fastify/type-provider-typebox'
+import { listed } from '../../src/control/pages.ts'
+import { alertView, auditView, listedEvents, spanOf, usageCsv, usageOf } from '../../src/control/reports.ts'
+import { pageOfAlerts } from '../../src/persist/repositories/alerts.ts'
+import { pageOfAudit } from '../../src/persist/repositories/audit.ts'
+import { EventQuery, EventView, UsageQuery, UsageReportView } from '../../src/schemas/events.ts'
+import { List } from '../../src/schemas/lists.ts'
+import * as schemas from '../../src/schemas/reports.ts'
+import type { AdminApiOptions } from './index.ts'
+import { reads } from './responses.ts'
+
+const tags = ['reports']
+
+const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function reports(api, { control }) {
+  const { clock } = control.parts
+
+  api.get(
+    '/usage',
+    {
+      schema: {
+        tags,
+        summary: 'What has been used, in periods',
+        description: 'JSON, or a table with `Accept: text/csv`. Without `from` the last thirty days.',
+        querystring: UsageQuery,
+        response: {
+          ...reads(UsageReportView),
+          200: {
+            content: {
+              'application/json': { schema: UsageReportView },
+              'text/csv': { schema: Type.String({ description: 'The same lines with a head line.' }) },
+            },
+          },
+        },
+      },
+    },
+    async (request, reply) => {
+      const data = await control.read((db) => usageOf(db, request.query, clock.now()))
+      const wantsCsv = /\btext\/csv\b/i.test(request.headers.accept ?? '')
+      return wantsCsv ? reply.type('text/csv; charset=utf-8').send(usageCsv(data)) : reply.send({ data })
+    },
+  )
+
+  api.get(
+    '/events',
+    {
+      schema: {
+        tags,
+        summary: 'Single events, newest first',
+        description: 'One row for each attempt at a provider; refusals have attempt 0.',
+        querystring: EventQuery,
+        response: reads(List(EventView)),
+      },
+    },
+    ({ query }) => control.read((db) => listedEvents(db, query)),
+  )
+
+  api.get(
+    '/audit',
+    {
+      schema: {
+        tags,
+        summary: 'Who changed what, newest first',
+        querystring: schemas.AuditQuery,
+        response: reads(List(schemas.AuditView)),
+      },
+    },
+    ({ query }) => {
+      const { entity_kind: entityKind, entity_id: entityId, actor_id: actorId } = query
+      const filter = { ...spanOf(query), ...given({ entityKind, entityId, actorId }) }
+      return control.read((db) =>
+        listed(
+          query,
+          (page) => pageOfAudit(db, page, filter),
+          ({ id }) => id,
+          (rows) => rows.map(auditView),
+        ),
+      )
+    },
+  )
+
+  api.get(
+    '/alerts',
+    {
+      schema: {
+        tags,
+        summary: 'Shares of limits that were reached, newest first',
+        querystring: schemas.AlertQuery,
+        response: reads(List(schemas.AlertView)),
+      },
+    },
+    ({ query }) => {
+      const filter = { ...spanOf(query), ...given({ limitId: query.limit_id }) }
+      return control.read((db) =>
+        listed(
+          query,
+          (page) => pageOfAlerts(db, page, filter),
+          ({ id }) => id,
+          (rows) => rows.map(alertView),
+        ),
+      )
+    },
+  )
+}
+
+/** Without what is undefined. */
+function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
+}
+
+export default reports

@@ -1,0 +1,53 @@
+/**
+ * Admission: holds what the request may use on every limit of its chain, in one step, or refuses it.
+ *
+ * Hook: preHandler, because the model is in the body. After the gates have registered what they enforce; before the proxy.
+ * Leaves behind: `request.admitted`, whose hold the usage tracker resolves. A dry run is answered here and goes no further.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { AdmissionRequest, Admitted } from '../src/admission/admission.ts'
+import { explain } from '../src/admission/explanation.ts'
+import { limitHeaders } from '../src/admission/headers.ts'
+import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What is held for the attempt in flight; null before admission and on routes that are not governed. */
+    admitted: Admitted | null
+  }
+}
+
+export default fp(
+  async function admission(fastify) {
+    const { admission, clock, ledger, store } = fastify.governance
+    const read = ledger.read.bind(ledger)
+
+    fastify.decorateRequest('admitted', null)
+
+    fastify.addHook('preHandler', async (request: FastifyRequest, reply: FastifyReply) => {
+      if (request.routeOptions.config.endpoint == null) return
+      const { principal, facts, route } = request
+      if (principal === null || facts === null || route === null) throw new AdmissionOutOfOrder('admission')
+
+      const wanted: AdmissionRequest = { requestId: request.bursarId, principal, facts, route }
+      if (facts.dryRun) return reply.send(explain(admission, wanted, read, clock.now()))
+
+      const decision = admission.admit(wanted)
+      if (decision.ok) {
+        request.admitted = decision.value
+        return
+      }
+      const [first] = route
+      const chain = admission.chains.of(store, principal, first.provider.name, first.model)
+      reply.headers(limitHeaders(chain, read, clock.now()))
+      throw new GatewayError(decision.refusal)
+    })
+  },
+  {
+    name: 'admission',
+    fastify: '5.x',
+    dependencies: ['governance', 'auth', 'request-facts'],
+    decorators: { fastify: ['governance'], request: ['bursarId', 'principal', 'facts', 'route'] },
+  },
+)

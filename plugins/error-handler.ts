@@ -1,0 +1,82 @@
+/**
+ * Error handler: every refusal and error leaves through here, in the shape that the caller's SDK expects.
+ *
+ * Hooks: none; Fastify's error handler, its handler for paths that do not exist, and a list of the routes, by which a wrong method on
+ * a known path is told from an unknown path. Registered before the routes whose errors it renders.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Refusal } from '../src/admission/decision.ts'
+import { errorBody, errorHeaders, formatOfPath, statusOf } from '../src/admission/error-body.ts'
+import { refusalOfError } from '../src/admission/error-refusal.ts'
+import { KnownPaths } from '../src/admission/known-paths.ts'
+import { pathOf, refusalOfTarget } from '../src/admission/target.ts'
+import { isId, newId } from '../src/units/id.ts'
+import { GatewayError } from './errors.ts'
+
+export default fp(
+  async function errorHandler(fastify) {
+    const paths = new KnownPaths()
+
+    fastify.addHook('onRoute', ({ url, method }) => paths.add(url, [method].flat()))
+
+    fastify.setErrorHandler((error, request, reply) => {
+      const refusal = refusalFor(error, request, reply)
+      const methods = refusal.code === 'not_found' ? paths.methodsOf(pathOf(urlOf(request))) : []
+      if (methods.length === 0 || methods.includes(request.method)) return answer(refusal, request, reply)
+      reply.header('allow', methods.join(', '))
+      const message = `This path takes ${methods.join(', ')}, not ${request.method}.`
+      return answer({ code: 'method_not_allowed', message }, request, reply)
+    })
+
+    // Thrown, so that a path that does not exist leaves like every other refusal.
+    fastify.setNotFoundHandler((request) => {
+      throw new GatewayError(
+        refusalOfTarget(urlOf(request)) ?? { code: 'not_found', message: 'There is no such path.' },
+      )
+    })
+  },
+  { name: 'error-handler', fastify: '5.x' },
+)
+
+/**
+ * For Fastify's option `frameworkErrors`: what the router itself cannot take, before any route or hook is known.
+ */
+export function frameworkErrors(error: Error, request: FastifyRequest, reply: FastifyReply): void {
+  answer(refusalFor(error, request, reply), request, reply)
+}
+
+function refusalFor(error: unknown, request: FastifyRequest, reply: FastifyReply): Refusal {
+  if (error instanceof GatewayError) return error.refusal
+  const refusal = refusalOfError(error, requestIdOf(request, reply))
+  // The caller learns nothing of a bug; we learn all of it.
+  if (refusal.code === 'internal') request.log.error({ err: error }, 'internal error')
+  return refusal
+}
+
+function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const status = statusOf(refusal)
+  requestIdOf(request, reply)
+  request.log.info({ code: refusal.code, status }, 'request refused')
+  const path = pathOf(urlOf(request))
+  const format = request.routeOptions?.config?.format ?? formatOfPath(path, request.headers)
+  // An attempt that ended in an error may have cost something all the same; whoever settled it has said so already.
+  const headers = reply.hasHeader('x-bursar-cost-usd') ? {} : { 'x-bursar-cost-usd': '0.00' }
+  return reply
+    .code(status)
+    .headers({ ...errorHeaders(refusal), ...headers })
+    .send(errorBody(refusal, format))
+}
+
+/** Auth has given the request its id, unless the error came before it. */
+function requestIdOf(request: FastifyRequest, reply: FastifyReply): string {
+  const known = reply.getHeader('x-bursar-request-id')
+  if (typeof known === 'string') return known
+  const id = request.bursarId || (isId(request.id) ? request.id : newId())
+  reply.header('x-bursar-request-id', id)
+  return id
+}
+
+function urlOf(request: FastifyRequest): string {
+  return request.raw.url ?? '/'
+}

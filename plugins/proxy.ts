@@ -1,0 +1,105 @@
+/**
+ * Proxy: the LLM routes. Forwards what was admitted and brings the answer back; last of the flow.
+ *
+ * Routes: the OpenAI, Anthropic and Gemini paths below, each saying its format and endpoint to the hooks before it.
+ * Leaves behind: an answer with the headers of CONTRACT section 3.3, and an attempt that has been ended.
+ */
+import type { OutgoingHttpHeaders } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Admitted } from '../src/admission/admission.ts'
+import { BODY_ROUTES, GEMINI_METHODS, GEMINI_VERSIONS } from '../src/admission/endpoints.ts'
+import { limitHeaders } from '../src/admission/headers.ts'
+import type { UsageEvent } from '../src/ledger/facts.ts'
+import { callOptionsOf } from '../src/providers/call-options.ts'
+import { Dispatcher } from '../src/providers/dispatcher.ts'
+import type { Exchange } from '../src/providers/exchange.ts'
+import { servedHeaders } from '../src/providers/headers.ts'
+import { Pools } from '../src/providers/pools.ts'
+import { familyOf } from '../src/store/selectors.ts'
+import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
+
+export interface ProxyOptions {
+  /** Most connections to one provider; absent = as many as there are calls. */
+  connectionsMax?: number
+  /** Largest answer that is collected before it is sent on. */
+  answerMaxBytes?: number
+}
+
+/** `::` is the router's way to write a colon. A model may carry its provider's name and a slash before its own. */
+const GEMINI_ROUTES = GEMINI_VERSIONS.flatMap((version) =>
+  Object.entries(GEMINI_METHODS).flatMap(([method, endpoint]) =>
+    [':model', ':provider/:model'].map((model) => ({
+      path: `/${version}/models/${model}(^[^/]+)::${method}`,
+      format: 'google' as const,
+      endpoint,
+    })),
+  ),
+)
+
+export default fp<ProxyOptions>(
+  async function proxy(fastify, { connectionsMax = null, answerMaxBytes = 64 * 1024 * 1024 }) {
+    const { facts, clock, estimator, ledger, settings } = fastify.governance
+    const { connectTimeoutMs, drainMs } = settings.server
+    const dispatcher = new Dispatcher(
+      {
+        pools: new Pools({ connectTimeoutMs, connectionsMax }),
+        facts,
+        clock,
+        log: fastify.log,
+        tokensOfText: ({ request, candidate }, bytes) => {
+          const family = familyOf(settings.modelFamilies, candidate.model) ?? ''
+          return Math.ceil(bytes * estimator.ratioOf(request.facts.format, family))
+        },
+        options: callOptionsOf(settings, answerMaxBytes),
+      },
+      fastify.usageTracker,
+    )
+    // The time that a stop may take begins with the stop, not when the last client has left.
+    let drainUntil = 0
+    fastify.addHook('preClose', async () => {
+      drainUntil = clock.elapsed() + drainMs
+    })
+    fastify.addHook('onClose', () => dispatcher.close(Math.max(0, drainUntil - clock.elapsed())))
+
+    const read = ledger.read.bind(ledger)
+    const ownHeaders = (admitted: Admitted, event: UsageEvent | null) => ({
+      ...servedHeaders(admitted, event),
+      ...limitHeaders(admitted.chain, read, clock.now()),
+    })
+
+    const exchangeOf = (request: FastifyRequest, reply: FastifyReply, first: Admitted): Exchange => ({
+      headers: request.headers,
+      raw: reply.raw,
+      answer(admitted, status, headers, body, event) {
+        reply.code(status).headers(headers).headers(ownHeaders(admitted, event)).send(body)
+      },
+      begin(admitted, status, headers) {
+        reply.headers(headers).headers(ownHeaders(admitted, null)).hijack()
+        // A client that leaves is told by 'close'; an 'error' that nobody hears would end the process.
+        reply.raw.on('error', () => {})
+        // Fastify types the values of all headers alike, Node.js each by its name.
+        return reply.raw.writeHead(status, reply.getHeaders() as OutgoingHttpHeaders)
+      },
+      refuse(refusal) {
+        reply.headers(ownHeaders(request.admitted ?? first, null)).send(new GatewayError(refusal))
+      },
+      moved(admitted) {
+        request.admitted = admitted
+      },
+    })
+
+    for (const { path, format, endpoint } of [...BODY_ROUTES, ...GEMINI_ROUTES]) {
+      fastify.post(path, { config: { format, endpoint } }, (request, reply) => {
+        if (request.admitted === null) throw new AdmissionOutOfOrder('proxy')
+        dispatcher.forward(request.admitted, exchangeOf(request, reply, request.admitted))
+      })
+    }
+  },
+  {
+    name: 'proxy',
+    fastify: '5.x',
+    dependencies: ['governance', 'admission', 'usage-tracker'],
+    decorators: { fastify: ['governance', 'usageTracker'], request: ['admitted'] },
+  },
+)

@@ -1,0 +1,95 @@
+/**
+ * Request facts: what is asked, read once from path, headers and body, and who may serve it. After auth, before the gates.
+ *
+ * Hooks: onRequest (encodings that would hide the body), a content-type parser that keeps the bytes as they came, and preValidation,
+ * which comes directly behind it.
+ * Leaves behind: `request.facts`; `request.route`, the candidates that the key may use. A dry run that can get no further is answered here.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Refusal } from '../src/admission/decision.ts'
+import { explainRefusal } from '../src/admission/explanation.ts'
+import { readDryRun, readFacts } from '../src/admission/read-facts.ts'
+import type { RequestFacts } from '../src/admission/request-facts.ts'
+import { pathModelOf, queryOf } from '../src/admission/target.ts'
+import type { Route } from '../src/providers/candidate.ts'
+import { route } from '../src/providers/routing.ts'
+import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What is asked; null before the body was read and on routes that are not governed. */
+    facts: RequestFacts | null
+    /** Where the request may go, first choice first; null like `facts`. */
+    route: Route | null
+  }
+}
+
+export interface RequestFactsOptions {
+  /** Draws providers and their keys by weight; from 0 to 1, 1 excluded. */
+  random?: () => number
+}
+
+export default fp<RequestFactsOptions>(
+  async function requestFacts(fastify, { random = Math.random }) {
+    const { store, prices, clock, settings } = fastify.governance
+    const { aliases } = settings
+
+    fastify.decorateRequest('facts', null)
+    fastify.decorateRequest('route', null)
+
+    // Fastify's own parsers would hand over an object, which cannot be sent on byte for byte.
+    fastify.removeAllContentTypeParsers()
+    const bodyLimit = settings.server.bodyLimitBytes
+    fastify.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
+      done(null, body),
+    )
+
+    fastify.addHook('onRequest', (request, _reply, done) => {
+      const encoding = request.headers['content-encoding']
+      if (encoding === undefined || encoding === 'identity' || request.is404) return done()
+      const message = 'This gateway takes bodies as they are, without content-encoding.'
+      throw new GatewayError({ code: 'unsupported_media_type', message })
+    })
+
+    fastify.addHook('preValidation', (request, reply, done) => {
+      const { format, endpoint } = request.routeOptions.config
+      if (endpoint == null || format === undefined) return done()
+      const { principal, headers, params } = request
+      if (principal === null) throw new AdmissionOutOfOrder('request-facts')
+
+      const query = queryOf(request.raw.url ?? '')
+      const pathModel = pathModelOf(format, params)
+      const facts = readFacts({ format, endpoint, pathModel, query, headers, body: bytesOf(request.body) })
+      if (!facts.ok) return refuse(facts.refusal, request, reply)
+      const routed = route(principal, facts.value, store, { aliases, random, prices, now: clock.now() })
+      if (!routed.ok) return refuse(routed.refusal, request, reply)
+      request.facts = facts.value
+      request.route = routed.value
+      done()
+    })
+  },
+  {
+    name: 'request-facts',
+    fastify: '5.x',
+    dependencies: ['governance', 'auth'],
+    decorators: { fastify: ['governance'], request: ['bursarId', 'principal'] },
+  },
+)
+
+/** A request without a body has not been through the parser; one that another parser has taken is not JSON. */
+function bytesOf(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body
+  if (body === undefined || body === null) return Buffer.alloc(0)
+  throw new GatewayError({
+    code: 'unsupported_media_type',
+    message: 'This route takes a body of type application/json.',
+  })
+}
+
+/** A dry run answers with the reason; everything else is refused for it. */
+function refuse(refusal: Refusal, request: FastifyRequest, reply: FastifyReply): void {
+  const dryRun = readDryRun(request.headers)
+  if (!dryRun.ok || !dryRun.value) throw new GatewayError(refusal)
+  reply.send(explainRefusal(refusal))
+}

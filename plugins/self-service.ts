@@ -1,0 +1,55 @@
+/**
+ * Self-service: what a caller may ask about itself. Free of charge and open to a key that is over its limits.
+ *
+ * Routes in the gateway's scope, so auth has run; no endpoint, so nothing is held. Not wrapped: routes and nothing else.
+ */
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { formatOfPath } from '../src/admission/error-body.ts'
+import { presentOwnKey } from '../src/admission/own-key.ts'
+import type { ApiFormat } from '../src/admission/request-facts.ts'
+import type { Principal } from '../src/auth/principal.ts'
+import { listModels } from '../src/providers/catalogue.ts'
+import { findModel, listedModels, presentModel, presentModels } from '../src/providers/model-list.ts'
+import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
+
+const selfService: FastifyPluginAsync = async function selfService(fastify) {
+  const { store, ledger, clock } = fastify.governance
+  const read = ledger.read.bind(ledger)
+  const modelsOf = (principal: Principal) =>
+    listedModels(listModels(store, principal), (name) => store.providerByName(name) !== null)
+
+  fastify.get('/v1/key', async (request, reply) => {
+    const own = presentOwnKey(principalOf(request), store, read, clock.now())
+    if (own === null) throw new GatewayError({ code: 'key_missing', message: 'Send the key you are asking about.' })
+    reply.header('cache-control', 'no-store')
+    return own
+  })
+
+  fastify.get('/v1/models', async (request) =>
+    presentModels([...modelsOf(principalOf(request)).values()], formatOf(request)),
+  )
+
+  // A wildcard, because names such as `openai/gpt-4o` have parts.
+  fastify.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
+    const model = findModel(modelsOf(principalOf(request)), request.params['*'])
+    if (model !== null) return presentModel(model, formatOf(request))
+    const message = 'There is no such model, or this key may not use it.'
+    throw new GatewayError({ code: 'model_not_found', message, param: 'model' })
+  })
+
+  fastify.get('/v1beta/models', { config: { format: 'google' } }, async (request) =>
+    presentModels([...modelsOf(principalOf(request)).values()], 'google'),
+  )
+}
+
+export default selfService
+
+/** One path serves three SDKs. */
+function formatOf({ headers }: FastifyRequest): ApiFormat {
+  return formatOfPath('/v1/models', headers)
+}
+
+function principalOf({ principal }: FastifyRequest): Principal {
+  if (principal === null) throw new AdmissionOutOfOrder('self-service')
+  return principal
+}

@@ -1,0 +1,57 @@
+/**
+ * Endpoints: the governed routes, once. The proxy serves them, an explanation finds a path among them.
+ */
+import type { ApiFormat, Endpoint } from './request-facts.ts'
+
+/** Paths whose model is in the body. */
+export const BODY_ROUTES: readonly {
+  readonly path: string
+  readonly format: ApiFormat
+  readonly endpoint: Endpoint
+}[] = [
+  { path: '/v1/chat/completions', format: 'openai', endpoint: 'chat' },
+  { path: '/v1/completions', format: 'openai', endpoint: 'completions' },
+  { path: '/v1/embeddings', format: 'openai', endpoint: 'embeddings' },
+  { path: '/v1/responses', format: 'openai', endpoint: 'responses' },
+  { path: '/v1/messages', format: 'anthropic', endpoint: 'messages' },
+  { path: '/v1/messages/count_tokens', format: 'anthropic', endpoint: 'count_tokens' },
+]
+
+/** Gemini's methods, each after `/models/{model}:`. */
+export const GEMINI_METHODS: Readonly<Record<string, Endpoint>> = {
+  generateContent: 'generate_content',
+  streamGenerateContent: 'stream_generate_content',
+  countTokens: 'count_tokens',
+  embedContent: 'embed_content',
+}
+
+/** The versions Google's SDKs put before `/models`: v1beta in its documentation, v1 in its current JavaScript package. */
+export const GEMINI_VERSIONS = ['v1beta', 'v1', 'v1alpha'] as const
+
+const GEMINI_PATH = new RegExp(`^/(?:${GEMINI_VERSIONS.join('|')})/models/(.+):(\\w+)$`)
+
+export interface GovernedPath {
+  readonly format: ApiFormat
+  readonly endpoint: Endpoint
+  /** The model in the path, null where the body carries it. */
+  readonly pathModel: string | null
+}
+
+/** What a path (without its query) is the endpoint of; null for one that is not governed. */
+export function endpointOfPath(path: string): GovernedPath | null {
+  const route = BODY_ROUTES.find((known) => known.path === path)
+  if (route !== undefined) return { format: route.format, endpoint: route.endpoint, pathModel: null }
+  const [, model, method] = GEMINI_PATH.exec(path) ?? []
+  const endpoint = GEMINI_METHODS[method ?? '']
+  if (model === undefined || endpoint === undefined) return null
+  const pathModel = decoded(model)
+  return pathModel === null ? null : { format: 'google', endpoint, pathModel }
+}
+
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return null
+  }
+}

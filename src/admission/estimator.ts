@@ -1,0 +1,115 @@
+/**
+ * Estimator: what a request may use, from its size alone, in about a microsecond.
+ *
+ * Two answers, because two questions: a cost limit asks for a *bound* (one token per byte is one: random text and rare scripts come
+ * to 0.96 to 1.00 tokens per byte, and no tokenizer needs more), a token limit for an *expectation* (English and code need a
+ * quarter of that, and a rate limit must not refuse phantoms). The expectation learns from what providers report.
+ */
+import type { Price } from '../pricing/price.ts'
+import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
+import { NO_USAGE } from '../usage/usage.ts'
+import type { Estimate } from './estimate.ts'
+import type { ApiFormat, RequestFacts } from './request-facts.ts'
+
+export interface EstimatorOptions {
+  /** Output tokens of one answer where the request names no ceiling. */
+  readonly assumedOutputTokens: number
+  /** Input tokens of one image or file, for the bound. */
+  readonly attachmentTokens?: number
+  /** Input tokens of what the provider already stores (earlier responses, files, server tools): unknown here, so a flat number. */
+  readonly storedInputTokens?: number
+}
+
+/** Role names, separators and the like that a provider adds around each message and tool. */
+const TOKENS_PER_MESSAGE = 8
+
+const RATIO_AT_FIRST = 0.35
+const RATIO_MIN = 0.2
+const RATIO_MAX = 1
+/** How many bytes the first guess weighs: after about so much reported text, what was learned counts for half. */
+const BYTES_AT_FIRST = 20_000
+/** A ratio follows roughly the last 200 requests of its kind. */
+const DECAY = 0.995
+/** Formats × families are few; this only keeps a mistaken caller from growing the table for ever. */
+const RATIOS_MAX = 1_000
+
+/**
+ * No request can produce more output than this: it only keeps hostile ceilings (2^53 − 1 answers of 2^53 − 1 tokens) inside the
+ * numbers that meters can add up.
+ */
+const OUTPUT_TOKENS_MAX = 10_000_000_000
+/** One billion dollars: above every limit's maximum, so a request that costs as much can never pass one. */
+const COST_MAX: NanoUsd = nanoUsd(1_000_000_000_000_000_000n)
+
+interface Learned {
+  tokens: number
+  bytes: number
+}
+
+export class Estimator {
+  readonly #assumedOutputTokens: number
+  readonly #attachmentTokens: number
+  readonly #storedInputTokens: number
+  readonly #learned = new Map<string, Learned>()
+
+  constructor({ assumedOutputTokens, attachmentTokens = 5_000, storedInputTokens = 10_000 }: EstimatorOptions) {
+    this.#assumedOutputTokens = assumedOutputTokens
+    this.#attachmentTokens = attachmentTokens
+    this.#storedInputTokens = storedInputTokens
+  }
+
+  /**
+   * @param price null where none is known: then the costs are zero
+   * @param family the model family, which shares one learned ratio; '' for models in none
+   */
+  estimate(facts: RequestFacts, price: Price | null, family: string): Estimate {
+    const flat = facts.attachments * this.#attachmentTokens + (facts.usesStoredInput ? this.#storedInputTokens : 0)
+    const overhead = facts.messages * TOKENS_PER_MESSAGE
+    const inputBound = facts.textBytes + overhead + flat
+    const inputTokens = Math.min(inputBound, Math.ceil(facts.textBytes * this.ratioOf(facts.format, family)) + flat)
+    const outputTokens = this.#outputTokens(facts)
+    return {
+      inputTokens,
+      outputTokens,
+      costNanoUsd: price === null ? ZERO_USD : capped(price.bound(inputBound, outputTokens)),
+      inputCostNanoUsd: price === null ? ZERO_USD : capped(price.cost({ ...NO_USAGE, inputTokens })),
+      basis: facts.usesStoredInput ? 'flat' : 'bytes',
+    }
+  }
+
+  /** Takes what a provider reported for a request; inputs whose size says nothing teach nothing. */
+  learn(facts: RequestFacts, family: string, reportedInputTokens: number): void {
+    if (facts.attachments > 0 || facts.usesStoredInput || facts.textBytes === 0 || !(reportedInputTokens > 0)) return
+    const name = ratioName(facts.format, family)
+    let learned = this.#learned.get(name)
+    if (learned === undefined) {
+      if (this.#learned.size >= RATIOS_MAX) return
+      learned = { tokens: RATIO_AT_FIRST * BYTES_AT_FIRST, bytes: BYTES_AT_FIRST }
+      this.#learned.set(name, learned)
+    }
+    learned.tokens = learned.tokens * DECAY + Math.min(reportedInputTokens, facts.textBytes)
+    learned.bytes = learned.bytes * DECAY + facts.textBytes
+  }
+
+  /** Tokens per byte expected of a format and model family. */
+  ratioOf(format: ApiFormat, family: string): number {
+    const learned = this.#learned.get(ratioName(format, family))
+    if (learned === undefined) return RATIO_AT_FIRST
+    return Math.min(RATIO_MAX, Math.max(RATIO_MIN, learned.tokens / learned.bytes))
+  }
+
+  #outputTokens({ producesOutput, outputCeiling, choices }: RequestFacts): number {
+    if (!producesOutput) return 0
+    // A ceiling of zero means "no ceiling" to servers whose language cannot tell zero from absent.
+    const ceiling = outputCeiling === null || outputCeiling === 0 ? this.#assumedOutputTokens : outputCeiling
+    return Math.min(OUTPUT_TOKENS_MAX, ceiling * choices)
+  }
+}
+
+function ratioName(format: ApiFormat, family: string): string {
+  return `${format} ${family}`
+}
+
+function capped(cost: NanoUsd): NanoUsd {
+  return cost > COST_MAX ? COST_MAX : cost
+}

@@ -1,0 +1,124 @@
+/**
+ * Explanation: what would happen to a request, without forwarding or charging anything (CONTRACT section 6).
+ */
+
+import type { Shortfall } from '../ledger/hold.ts'
+import type { MeterReading } from '../ledger/reading.ts'
+import type { Candidate } from '../providers/candidate.ts'
+import type { ErrorCode } from '../schemas/errors.ts'
+import { formatUsd } from '../units/money.ts'
+import type { Admission, AdmissionRequest, Proposal } from './admission.ts'
+import type { Refusal } from './decision.ts'
+import { presentAmount } from './gate.ts'
+import { type PresentedLimit, presentLimit } from './presentation.ts'
+import { refusalOf } from './refusal.ts'
+
+export interface ExplainedLimit extends PresentedLimit {
+  readonly requested: string | number | null
+  readonly remaining: string | number | null
+  readonly verdict: 'allow' | 'refuse' | 'would_refuse'
+}
+
+export interface Explanation {
+  readonly verdict: 'allow' | 'refuse'
+  readonly code: ErrorCode | null
+  readonly message: string | null
+  readonly provider: string | null
+  readonly model: string | null
+  /** The providers that would be tried, in order. */
+  readonly attempts: readonly string[]
+  readonly estimate: {
+    readonly input_tokens: number
+    readonly output_tokens: number
+    readonly cost_usd: string
+    readonly basis: string
+  } | null
+  readonly limits: readonly ExplainedLimit[]
+  readonly details: unknown
+}
+
+type ReadMeter = (limitId: string, now: number) => MeterReading | null
+
+/** Explains the first candidate that would be admitted, else the first of all with its refusal. */
+export function explain(admission: Admission, request: AdmissionRequest, read: ReadMeter, now: number): Explanation {
+  let first: Explanation | null = null
+  for (const candidate of request.route) {
+    const explanation = explainCandidate(admission, request, candidate, read, now)
+    if (explanation.verdict === 'allow') return explanation
+    first ??= explanation
+  }
+  if (first === null) throw new Error('a route has at least one candidate')
+  return first
+}
+
+/** The explanation of a request that is refused before any limit is asked. */
+export function explainRefusal(refusal: Refusal): Explanation {
+  const { code, message, details = null } = refusal
+  return {
+    verdict: 'refuse',
+    code,
+    message,
+    provider: null,
+    model: null,
+    attempts: [],
+    estimate: null,
+    limits: [],
+    details,
+  }
+}
+
+function explainCandidate(
+  admission: Admission,
+  request: AdmissionRequest,
+  candidate: Candidate,
+  read: ReadMeter,
+  now: number,
+): Explanation {
+  const attempts = request.route.map(({ provider }) => provider.name)
+  const at = { provider: candidate.provider.name, model: candidate.model, attempts }
+  const proposed = admission.propose(request, candidate)
+  if (!proposed.ok) return { ...explainRefusal(proposed.refusal), ...at }
+  const { estimate } = proposed.value
+  const { limits, shortfalls } = explainLimits(request, proposed.value, read, now)
+  const [first, ...rest] = shortfalls
+  const refusal = first === undefined ? null : refusalOf(admission, request, proposed.value, [first, ...rest], now)
+  return {
+    verdict: refusal === null ? 'allow' : 'refuse',
+    code: refusal?.code ?? null,
+    message: refusal?.message ?? null,
+    ...at,
+    estimate: {
+      input_tokens: estimate.inputTokens,
+      output_tokens: estimate.outputTokens,
+      cost_usd: formatUsd(estimate.costNanoUsd),
+      basis: estimate.basis,
+    },
+    limits,
+    details: refusal?.details ?? null,
+  }
+}
+
+function explainLimits(
+  request: AdmissionRequest,
+  { chain, amounts }: Proposal,
+  read: ReadMeter,
+  now: number,
+): { limits: ExplainedLimit[]; shortfalls: Shortfall[] } {
+  const limits: ExplainedLimit[] = []
+  const shortfalls: Shortfall[] = []
+  for (const { limit, metric, enforced } of chain.limits) {
+    const reading = read(limit.id, now)
+    if (reading === null) continue
+    const requested = amounts[metric] as bigint
+    const fits = requested === 0n || reading.used + requested <= reading.max
+    if (!fits && enforced) shortfalls.push({ limit, metric, requested, reading })
+    const own = limit.scope.kind !== 'global'
+    limits.push({
+      ...presentLimit(limit, reading, request.principal),
+      requested: own ? presentAmount(limit.metric, requested) : null,
+      remaining: own ? presentAmount(limit.metric, reading.remaining) : null,
+      verdict: fits ? 'allow' : enforced ? 'refuse' : 'would_refuse',
+    })
+  }
+  return { limits, shortfalls }
+}

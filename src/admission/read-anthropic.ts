@@ -1,0 +1,77 @@
+/**
+ * Reads requests of the Anthropic format: messages, and the counting of their tokens.
+ */
+import type { BodyReader } from './body-reader.ts'
+import { isObject } from './read-body.ts'
+import type { Reading } from './reading.ts'
+import { fieldOf, objectsIn, type Weight } from './weight.ts'
+
+export type AnthropicEndpoint = 'messages' | 'count_tokens'
+
+/** Tools that the client runs itself carry no type, `custom`, or one of these with a date behind it. */
+const CLIENT_TOOL = /^(custom$|bash_|text_editor_|computer_|memory_)/
+
+export function readAnthropic(
+  endpoint: AnthropicEndpoint,
+  body: BodyReader,
+  weight: Weight,
+  pathModel: string | null,
+): Reading {
+  body.checkCeilings()
+  const messages = body.list('messages')
+  for (const message of messages) weighBlocks(fieldOf(message, 'content'), weight)
+  const system = body.any('system')
+  const tools = body.list('tools')
+  if (tools.some(isServerTool) || body.has('mcp_servers') || body.has('container')) weight.stored = true
+  const counting = endpoint === 'count_tokens'
+  return {
+    requestedModel: pathModel ?? body.model(),
+    modelField: pathModel === null ? 'model' : null,
+    stream: !counting && body.boolean('stream'),
+    asksForUsage: false,
+    producesOutput: !counting,
+    outputCeiling: counting ? null : body.ceiling('max_tokens'),
+    choices: 1,
+    messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
+  }
+}
+
+function isServerTool(tool: unknown): boolean {
+  return isObject(tool) && typeof tool.type === 'string' && !CLIENT_TOOL.test(tool.type)
+}
+
+function weighBlocks(blocks: unknown, weight: Weight): void {
+  for (const block of objectsIn(blocks)) {
+    switch (block.type) {
+      case 'image':
+      case 'document':
+        weighSource(block.source, weight)
+        break
+      case 'container_upload':
+        weight.reference(block.file_id)
+        break
+      case 'tool_result':
+        // One level: the results of tools hold no further results.
+        for (const part of objectsIn(block.content)) {
+          if (part.type === 'image' || part.type === 'document') weighSource(part.source, weight)
+        }
+        break
+    }
+  }
+}
+
+/** Where an image or document comes from. A document given as text or as content blocks stays text. */
+function weighSource(source: unknown, weight: Weight): void {
+  if (!isObject(source)) return
+  switch (source.type) {
+    case 'base64':
+      weight.inline(source.data, source.media_type)
+      break
+    case 'url':
+      weight.url(source.url)
+      break
+    case 'file':
+      weight.reference(source.file_id)
+      break
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Read facts: what admission needs to know of a request, from its path, headers and body, once (DESIGN section 6).
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import { BodyReader, modelProblem } from './body-reader.ts'
+import { accept, type Result, refuse } from './decision.ts'
+import { readAnthropic } from './read-anthropic.ts'
+import { readBody } from './read-body.ts'
+import { readGoogle } from './read-google.ts'
+import { readOpenai } from './read-openai.ts'
+import type { Reading } from './reading.ts'
+import type { ApiFormat, Endpoint, RequestFacts } from './request-facts.ts'
+import { Weight } from './weight.ts'
+
+/** A request as it arrived. */
+export interface RequestSource {
+  readonly format: ApiFormat
+  readonly endpoint: Endpoint
+  /** The model in the path, where the path carries one (Gemini, Azure); null otherwise. */
+  readonly pathModel: string | null
+  /** The query string as sent, without the question mark. */
+  readonly query: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+}
+
+const TAGS_MAX = 5
+const TAG_LENGTH_MAX = 64
+
+/** The facts of a request, or why it cannot be read (`invalid_request`). Nothing of the body is repeated in a refusal. */
+export function readFacts(source: RequestSource): Result<RequestFacts> {
+  const { format, endpoint, pathModel, query, headers } = source
+  const pathProblem = pathModel === null ? null : modelProblem(pathModel)
+  if (pathProblem !== null) return refuse('invalid_request', pathProblem, { param: 'model' })
+  const tags = readTags(headers['x-bursar-tags'])
+  if (!tags.ok) return tags
+  const dryRun = readDryRun(headers)
+  if (!dryRun.ok) return dryRun
+  const body = readBody(source.body, format)
+  if (!body.ok) return body
+
+  const reader = new BodyReader(body.value.value)
+  const weight = new Weight()
+  const { modelField, choices, ...reading } = readEndpoint(source, reader, weight)
+  if (reader.refusal !== null) return { ok: false, refusal: reader.refusal }
+  return accept({
+    format,
+    endpoint,
+    ...reading,
+    modelSpan: modelField === null ? null : body.value.spanOf(modelField),
+    streamOptionsSpan: body.value.spanOf('stream_options'),
+    // Zero answers are an error to some providers and one answer to others.
+    choices: Math.max(1, choices),
+    textBytes: source.body.length - weight.inlineBytes,
+    attachments: weight.attachments,
+    usesStoredInput: weight.stored,
+    body: source.body,
+    query,
+    tags: tags.value,
+    dryRun: dryRun.value,
+  })
+}
+
+/** Whether the request only asks what would happen; the header takes `1` and `0`. */
+export function readDryRun(headers: IncomingHttpHeaders): Result<boolean> {
+  const value = headers['x-bursar-dry-run']
+  if (value === undefined || value === '0' || value === 'false' || value === '') return accept(false)
+  if (value === '1' || value === 'true') return accept(true)
+  // Somebody who wants a dry run and misspells it must not pay for it.
+  return refuse('invalid_request', 'The header x-bursar-dry-run takes 1 or 0.', { param: 'x-bursar-dry-run' })
+}
+
+function readTags(header: string | string[] | undefined): Result<readonly string[]> {
+  if (header === undefined) return accept([])
+  const tags = String(header)
+    .split(',')
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== '')
+  if (tags.length > TAGS_MAX || tags.some((tag) => tag.length > TAG_LENGTH_MAX)) {
+    const message = `The header x-bursar-tags takes at most ${TAGS_MAX} tags of ${TAG_LENGTH_MAX} characters.`
+    return refuse('invalid_request', message, { param: 'x-bursar-tags' })
+  }
+  return accept(tags)
+}
+
+function readEndpoint({ format, endpoint, pathModel }: RequestSource, body: BodyReader, weight: Weight): Reading {
+  switch (endpoint) {
+    case 'chat':
+    case 'completions':
+    case 'responses':
+    case 'embeddings':
+      return readOpenai(endpoint, body, weight, pathModel)
+    case 'messages':
+      return readAnthropic(endpoint, body, weight, pathModel)
+    case 'count_tokens':
+      return format === 'google'
+        ? readGoogle(endpoint, body, weight, pathModel ?? body.model())
+        : readAnthropic(endpoint, body, weight, pathModel)
+    case 'generate_content':
+    case 'stream_generate_content':
+    case 'embed_content':
+      return readGoogle(endpoint, body, weight, pathModel ?? body.model())
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Reads requests of the OpenAI format: chat, completions, responses, embeddings.
+ */
+import type { BodyReader } from './body-reader.ts'
+import { isObject } from './read-body.ts'
+import type { Reading } from './reading.ts'
+import { fieldOf, objectsIn, type Weight } from './weight.ts'
+
+export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings'
+
+/** Tools that the client runs itself; every other kind is run by the provider, on input that we do not see. */
+const CLIENT_TOOLS: ReadonlySet<unknown> = new Set([
+  'function',
+  'custom',
+  'local_shell',
+  'shell',
+  'apply_patch',
+  'computer',
+  'computer_use_preview',
+])
+
+/**
+ * @param pathModel the model in the path (Azure), which then counts instead of the body's
+ */
+export function readOpenai(
+  endpoint: OpenaiEndpoint,
+  body: BodyReader,
+  weight: Weight,
+  pathModel: string | null,
+): Reading {
+  const model = pathModel ?? body.model()
+  const common = { requestedModel: model, modelField: pathModel === null ? 'model' : null, asksForUsage: false }
+  body.checkCeilings()
+  if (body.has('models')) {
+    // A list of models to fall back to would reach models that nobody has checked (F20).
+    body.reject('models', 'The field "models" is not taken: name one model; falling back is the gateway’s business.')
+  }
+  const stream = endpoint !== 'embeddings' && body.boolean('stream')
+  const asksForUsage = readStreamOptions(body)
+  switch (endpoint) {
+    case 'chat':
+      return { ...common, stream, asksForUsage, producesOutput: true, ...readChat(body, weight) }
+    case 'completions':
+      return { ...common, stream, asksForUsage, producesOutput: true, ...readCompletions(body) }
+    case 'responses':
+      return { ...common, stream, producesOutput: true, ...readResponses(body, weight) }
+    case 'embeddings':
+      return {
+        ...common,
+        stream: false,
+        producesOutput: false,
+        outputCeiling: null,
+        choices: 1,
+        messages: countInputs(body.any('input')),
+      }
+  }
+}
+
+type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages'>
+
+function readStreamOptions(body: BodyReader): boolean {
+  const includeUsage = body.object('stream_options').include_usage
+  if (includeUsage !== undefined && includeUsage !== null && typeof includeUsage !== 'boolean') {
+    body.reject('stream_options.include_usage', 'The field "stream_options.include_usage" must be true or false.')
+  }
+  return includeUsage === true
+}
+
+function readChat(body: BodyReader, weight: Weight): Size {
+  const messages = body.list('messages')
+  for (const message of messages) weighParts(fieldOf(message, 'content'), weight)
+  if (body.has('web_search_options')) weight.stored = true
+  return {
+    outputCeiling: body.ceiling('max_completion_tokens', 'max_tokens'),
+    choices: body.count('n') ?? 1,
+    messages: messages.length + readTools(body, weight) + body.list('functions').length,
+  }
+}
+
+function readCompletions(body: BodyReader): Size {
+  const prompts = countInputs(body.any('prompt'))
+  const answers = Math.max(body.count('n') ?? 1, body.count('best_of') ?? 1)
+  return { outputCeiling: body.ceiling('max_tokens'), choices: answers * prompts, messages: prompts }
+}
+
+function readResponses(body: BodyReader, weight: Weight): Size {
+  if (body.boolean('background')) {
+    body.reject('background', 'Responses in the background are not supported by this gateway yet.')
+  }
+  for (const name of ['previous_response_id', 'conversation', 'prompt']) if (body.has(name)) weight.stored = true
+  const input = body.any('input')
+  for (const item of objectsIn(input)) weighItem(item, weight)
+  const items = Array.isArray(input) ? input.length : 1
+  return {
+    outputCeiling: body.ceiling('max_output_tokens'),
+    choices: 1,
+    messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
+  }
+}
+
+/** How many texts a `prompt` or `input` holds: a string, a list of strings, one list of tokens, or a list of such lists. */
+function countInputs(input: unknown): number {
+  if (!Array.isArray(input)) return 1
+  return typeof input[0] === 'number' ? 1 : Math.max(1, input.length)
+}
+
+function readTools(body: BodyReader, weight: Weight): number {
+  const tools = body.list('tools')
+  if (tools.some((tool) => isObject(tool) && !CLIENT_TOOLS.has(tool.type))) weight.stored = true
+  return tools.length
+}
+
+/** An item of the responses API's input. */
+function weighItem(item: Record<string, unknown>, weight: Weight): void {
+  if (item.type === 'item_reference') weight.stored = true
+  weighParts(item.content, weight)
+  weighParts(item.output, weight)
+  // A screenshot stands alone where others have a list of parts.
+  if (isObject(item.output)) weighPart(item.output, weight)
+}
+
+function weighParts(parts: unknown, weight: Weight): void {
+  for (const part of objectsIn(parts)) weighPart(part, weight)
+}
+
+function weighPart(part: Record<string, unknown>, weight: Weight): void {
+  switch (part.type) {
+    case 'image_url':
+    case 'video_url':
+    case 'audio_url':
+    case 'document_url': {
+      const source = part[part.type]
+      weight.url(typeof source === 'string' ? source : fieldOf(source, 'url'))
+      break
+    }
+    case 'input_audio':
+      weight.inline(fieldOf(part.input_audio, 'data') ?? part.data, null)
+      break
+    case 'file':
+      weighFile(isObject(part.file) ? part.file : part, weight)
+      break
+    case 'input_image':
+    case 'computer_screenshot':
+      weight.url(part.image_url)
+      weight.reference(part.file_id)
+      break
+    case 'input_file':
+      weighFile(part, weight)
+      break
+  }
+}
+
+function weighFile(file: Record<string, unknown>, weight: Weight): void {
+  weight.reference(file.file_id)
+  if (typeof file.file_url === 'string') weight.url(file.file_url)
+  const data = file.file_data
+  if (typeof data === 'string' && !data.startsWith('data:')) weight.inline(data, mediaTypeOf(file.filename))
+  else weight.url(data)
+}
+
+/** Plain base64 says nothing of its type; the file's name may. */
+function mediaTypeOf(filename: unknown): string | null {
+  return typeof filename === 'string' && !/\.(pdf|png|jpe?g|gif|webp)$/i.test(filename) ? 'text/plain' : null
+}

@@ -1,0 +1,11 @@
+/** Reading: what one format's reader finds out about a request; read-facts.ts adds what is the same for all. */
+import type { RequestFacts } from './request-facts.ts'
+
+export interface Reading
+  extends Pick<
+    RequestFacts,
+    'requestedModel' | 'stream' | 'asksForUsage' | 'outputCeiling' | 'choices' | 'producesOutput' | 'messages'
+  > {
+  /** The body's field that carries the model; null where the path does. */
+  readonly modelField: string | null
+}

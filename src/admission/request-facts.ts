@@ -1,0 +1,58 @@
+/**
+ * Request facts: what admission needs to know of a request, read once from path, headers and body.
+ */
+
+/** The API whose shapes the caller speaks: it decides field names, error bodies and stream events. */
+export type ApiFormat = 'openai' | 'anthropic' | 'google'
+
+/** The route family. */
+export type Endpoint =
+  | 'chat'
+  | 'completions'
+  | 'responses'
+  | 'embeddings'
+  | 'messages'
+  | 'count_tokens'
+  | 'generate_content'
+  | 'stream_generate_content'
+  | 'embed_content'
+
+/** Where the bytes of a value lie in the body: `[start, end)`. */
+export interface Span {
+  readonly start: number
+  readonly end: number
+}
+
+export interface RequestFacts {
+  readonly format: ApiFormat
+  readonly endpoint: Endpoint
+  /** The model as the client wrote it: bare, `provider/model`, or an alias. */
+  readonly requestedModel: string
+  /** The model's value in the body (quotes included), so that it alone can be replaced; null where the path carries the model. */
+  readonly modelSpan: Span | null
+  readonly stream: boolean
+  /** The client itself asked for the usage event of an OpenAI-format stream. */
+  readonly asksForUsage: boolean
+  /** The value of `stream_options` in the body (braces included), null when absent. */
+  readonly streamOptionsSpan: Span | null
+  /** Most output tokens of one choice, as asked; null when the client names none. */
+  readonly outputCeiling: number | null
+  /** How many answers may be produced: n (or best_of, candidateCount) × prompts. */
+  readonly choices: number
+  /** Whether the endpoint produces output tokens at all (embeddings and counts do not). */
+  readonly producesOutput: boolean
+  /** UTF-8 bytes of everything that can become input tokens: for the bound, the whole body. */
+  readonly textBytes: number
+  /** Messages plus tools: each carries a fixed overhead. */
+  readonly messages: number
+  /** Images and files. */
+  readonly attachments: number
+  /** The body leans on what the provider stores (earlier responses, files, URLs): its size says nothing. */
+  readonly usesStoredInput: boolean
+  /** The raw body, forwarded byte for byte unless a listed change applies. */
+  readonly body: Buffer
+  /** The query string as sent, without the question mark. */
+  readonly query: string
+  readonly tags: readonly string[]
+  readonly dryRun: boolean
+}

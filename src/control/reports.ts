@@ -1,0 +1,210 @@
+/** Reports: what has been used, by whom, and whether the books agree with themselves. */
+
+import type { Db } from '../persist/repositories/db.ts'
+import { type EventFilter, type EventRow, pageOfEvents } from '../persist/repositories/events.ts'
+import {
+  compareUsage,
+  DIMENSIONS,
+  type Dimension,
+  type Interval,
+  type UsageLine,
+  usageReport,
+} from '../persist/repositories/usage.ts'
+import type { Row } from '../persist/tables.ts'
+import { type EventView, USAGE_ROWS_MAX, type UsageLineView } from '../schemas/events.ts'
+import type { Settings } from '../schemas/settings.ts'
+import type { Duration } from '../units/duration.ts'
+import { isId } from '../units/id.ts'
+import { formatUsd } from '../units/money.ts'
+import { formatTime, formatTimeOrNull, parseTime } from '../units/time.ts'
+import { amountOf } from './fields.ts'
+import { type Listed, listedBy, type PageQuery } from './pages.ts'
+import { invalid } from './refused.ts'
+
+const DAY_MS = 86_400_000
+const DEFAULT_SPAN_MS = 30 * DAY_MS
+
+export interface UsageQueryText {
+  readonly from?: string
+  readonly to?: string
+  readonly interval?: Interval
+  readonly group_by?: string
+  readonly customer_id?: string
+  readonly team_id?: string
+  readonly user_id?: string
+  readonly virtual_key_id?: string
+  readonly provider?: string
+  readonly model?: string
+}
+
+/** The last thirty days, by day, unless told otherwise. */
+export async function usageOf(db: Db, query: UsageQueryText, now: number): Promise<UsageLineView[]> {
+  const { from: fromText, to: toText, interval = 'day', group_by: groups = '', ...filter } = query
+  const to = toText === undefined ? now + 1 : (parseTime(toText) ?? now)
+  const from = fromText === undefined ? to - DEFAULT_SPAN_MS : (parseTime(fromText) ?? 0)
+  if (from >= to) throw invalid([{ path: 'from', message: 'must be before to' }])
+  const asked = new Set(groups.split(','))
+  const groupBy: Dimension[] = DIMENSIONS.filter((dimension) => asked.has(dimension))
+  const lines = await usageReport(db, { from, to, interval, groupBy, filter, limit: USAGE_ROWS_MAX + 1 })
+  if (lines.length > USAGE_ROWS_MAX) {
+    throw invalid([
+      { path: 'from', message: `gives more than ${USAGE_ROWS_MAX} lines; ask for a shorter time or longer intervals` },
+    ])
+  }
+  return lines.map(usageLineView)
+}
+
+function usageLineView(line: UsageLine): UsageLineView {
+  return {
+    at: formatTime(line.at),
+    ...line.dimensions,
+    requests: Number(line.requests),
+    input_tokens: Number(line.inputTokens),
+    output_tokens: Number(line.outputTokens),
+    cache_read_tokens: Number(line.cacheReadTokens),
+    cache_write_tokens: Number(line.cacheWriteTokens),
+    reasoning_tokens: Number(line.reasoningTokens),
+    cost_usd: formatUsd(line.costNanoUsd),
+  }
+}
+
+/** The same lines as a table, RFC 4180. The columns are those of the first line; an empty report has none. */
+export function usageCsv(lines: readonly UsageLineView[]): string {
+  const [first] = lines
+  if (first === undefined) return ''
+  const columns = Object.keys(first)
+  const rows = lines.map((line) => Object.values(line).map(csvField).join(','))
+  return [columns.join(','), ...rows, ''].join('\r\n')
+}
+
+/** Text that a spreadsheet would take for a formula is quoted as text. */
+function csvField(value: string | number | null | undefined): string {
+  if (typeof value !== 'string') return value == null ? '' : value.toString()
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
+
+function eventView(row: EventRow): EventView {
+  return {
+    request_id: row.request_id,
+    attempt: row.attempt,
+    ended_at: formatTime(row.ended_at),
+    virtual_key_id: row.virtual_key_id,
+    user_id: row.user_id,
+    team_id: row.team_id,
+    customer_id: row.customer_id,
+    provider: row.provider,
+    provider_key_id: row.provider_key_id,
+    model: row.model,
+    endpoint: row.endpoint,
+    stream: row.stream,
+    tags: row.tags,
+    status: row.status,
+    success: row.success,
+    refused_code: row.refused_code,
+    requests: row.requests,
+    input_tokens: Number(row.input_tokens),
+    output_tokens: Number(row.output_tokens),
+    tokens: Number(row.input_tokens + row.output_tokens),
+    cache_read_tokens: Number(row.cache_read_tokens),
+    cache_write_tokens: Number(row.cache_write_tokens),
+    reasoning_tokens: Number(row.reasoning_tokens),
+    cost_usd: formatUsd(row.cost_nano_usd),
+    overage_usd: formatUsd(row.overage_nano_usd),
+    usage_source: row.usage_source,
+    latency_ms: row.latency_ms,
+    ttft_ms: row.ttft_ms,
+    charges: row.charges.map(([limitId, countNumber, windowStart, metric, amount]) => ({
+      limit_id: limitId,
+      count_number: countNumber,
+      window_started_at: formatTime(windowStart),
+      metric,
+      amount: amountOf(metric, BigInt(amount)),
+    })),
+  }
+}
+
+/** Windows older than the events that are kept cannot be recomputed and are left out. */
+export async function consistencyOf(db: Db, { database }: Settings, now: number) {
+  const { checked, differences } = await compareUsage(db, now - shortestMs(database.retention.events))
+  return {
+    checked,
+    differences: differences.map(({ limitId, countNumber, windowStart, metric, posted, recomputed }) => ({
+      limit_id: limitId,
+      count_number: countNumber,
+      window_started_at: formatTime(windowStart),
+      metric,
+      posted: amountOf(metric, posted),
+      recomputed: amountOf(metric, recomputed),
+    })),
+  }
+}
+
+/** A length that is certainly still kept: months at their shortest. */
+function shortestMs(duration: Duration): number {
+  return duration.kind === 'exact' ? duration.ms : duration.months * 28 * DAY_MS
+}
+
+/** `from` and `to` of a query in ms; without what is not given. */
+export function spanOf({ from, to }: { from?: string; to?: string }): { from?: number; to?: number } {
+  const span: { from?: number; to?: number } = {}
+  if (from !== undefined) span.from = parseTime(from) ?? 0
+  if (to !== undefined) span.to = parseTime(to) ?? 0
+  return span
+}
+
+type EventQueryText = PageQuery & Omit<EventFilter, 'from' | 'to'> & { from?: string; to?: string }
+
+/** Newest first: by request id, whose first bits are the time, then by attempt. */
+export async function listedEvents(db: Db, query: EventQueryText): Promise<Listed<EventView>> {
+  const { from: _from, to: _to, ...columns } = query
+  const filter = { ...columns, ...spanOf(query) }
+  return await listedBy(
+    query,
+    isEventPlace,
+    (after, limit) => pageOfEvents(db, { after: after === null ? null : placeOf(after), limit }, filter),
+    ({ request_id: requestId, attempt }) => `${requestId} ${attempt}`,
+    (rows) => rows.map(eventView),
+  )
+}
+
+function isEventPlace(text: string): boolean {
+  const { requestId, attempt } = placeOf(text)
+  return isId(requestId) && Number.isInteger(attempt) && attempt >= 0 && attempt < 2 ** 31
+}
+
+function placeOf(text: string): { requestId: string; attempt: number } {
+  const [requestId = '', attempt = ''] = text.split(' ')
+  return { requestId, attempt: Number(attempt) }
+}
+
+export function auditView(row: Row<'audit_log'>) {
+  return {
+    id: row.id,
+    at: formatTime(row.at),
+    actor: { id: row.actor_id, name: row.actor_name },
+    address: row.address,
+    action: row.action,
+    entity_kind: row.entity_kind,
+    entity_id: row.entity_id,
+    entity_name: row.entity_name,
+    before: row.before,
+    after: row.after,
+  }
+}
+
+export function alertView(row: Row<'alerts'>) {
+  return {
+    id: row.id,
+    at: formatTime(row.at),
+    limit_id: row.limit_id,
+    window_started_at: formatTime(row.window_start),
+    metric: row.metric,
+    threshold: row.threshold,
+    used: amountOf(row.metric, row.used),
+    max: amountOf(row.metric, row.max),
+    delivered_at: formatTimeOrNull(row.delivered_at),
+    delivery_attempts: row.delivery_attempts,
+    delivery_error: row.delivery_error,
+  }
+}

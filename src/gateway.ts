@@ -1,0 +1,68 @@
+/**
+ * Gateway: the flow of a request, as a list of registrations. Their order is the security boundary, so it is written out here.
+ *
+ *   auth → request-facts → rate-limiter, budget-resolver (gates) → admission → proxy → usage-tracker
+ *
+ * The flow is a scope of its own: its hooks apply to proxied routes and to what a key may ask about itself, and to nothing else.
+ */
+import type { FastifyPluginAsync } from 'fastify'
+import admission from '../plugins/admission.ts'
+import auth from '../plugins/auth.ts'
+import budgetResolver from '../plugins/budget-resolver.ts'
+import database from '../plugins/database.ts'
+import drain from '../plugins/drain.ts'
+import errorHandler from '../plugins/error-handler.ts'
+import governance from '../plugins/governance.ts'
+import health, { type HealthState } from '../plugins/health.ts'
+import persister from '../plugins/persister.ts'
+import proxy from '../plugins/proxy.ts'
+import rateLimiter from '../plugins/rate-limiter.ts'
+import requestFacts from '../plugins/request-facts.ts'
+import selfService from '../plugins/self-service.ts'
+import usageTracker from '../plugins/usage-tracker.ts'
+import type { Governance } from './governance.ts'
+import type { Database } from './persist/database.ts'
+import type { Persister } from './persist/persister.ts'
+import type { UsageTracker } from './usage/tracker.ts'
+
+export interface GatewayOptions {
+  readonly governance: Governance
+  readonly database: Database
+  readonly persister: Persister
+  readonly tracker: UsageTracker
+  readonly health: HealthState
+  /** CIDR list: whose `X-Forwarded-For` counts. */
+  readonly trustedProxies: readonly string[]
+}
+
+const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, options) {
+  // What every answer needs, and what ends with the server: the persister's last dump comes after the last settlement.
+  app.register(errorHandler)
+  app.register(governance, { governance: options.governance })
+  app.register(database, { database: options.database })
+  app.register(persister, { persister: options.persister })
+  // Asked by load balancers, which have no key.
+  app.register(health, { state: options.health })
+
+  app.register(async function flow(scope) {
+    // Who is asking, and may they?
+    scope.register(auth, { trustedProxies: options.trustedProxies })
+    // While the process drains, nothing new begins.
+    scope.register(drain, { state: options.health })
+    // What is asked, and who may serve it?
+    scope.register(requestFacts)
+    // What is enforced: requests, tokens and concurrency; cost.
+    scope.register(rateLimiter)
+    scope.register(budgetResolver)
+    // One indivisible hold on everything the gates have named.
+    scope.register(admission)
+    // Ends every attempt once, whatever happens to the socket.
+    scope.register(usageTracker, { tracker: options.tracker })
+    // Forwards, meters, falls back.
+    scope.register(proxy)
+    // What a key may ask about itself.
+    scope.register(selfService)
+  })
+}
+
+export default gateway

@@ -1,0 +1,144 @@
+/**
+ * Limit meters: which limit is counted where, and the numbers it has there. The half of the ledger that knows limits; the other half
+ * (`ledger.ts`) knows holds.
+ */
+import type { Limit } from '../store/entities.ts'
+import type { WindowSpec } from '../units/window.ts'
+import type { Meter } from './hold.ts'
+import type { Meters } from './meters.ts'
+import type { MeterReading, MeterState } from './reading.ts'
+
+/** A posted total that was moved by something else than a settlement. */
+export interface Correction {
+  readonly windowStart: number
+  readonly amount: bigint
+}
+
+export class LimitMeters {
+  protected readonly meters: Meters
+  protected readonly byLimit = new Map<string, Meter>()
+
+  constructor(meters: Meters) {
+    this.meters = meters
+  }
+
+  /** Opens, or follows the edit of, a limit's meter. Usage stays unless the limit began a new count. */
+  track(limit: Limit, now: number): void {
+    const { spec, override } = limit
+    const known = this.byLimit.get(limit.id)
+    if (known !== undefined && (spec === null || known.countNumber !== limit.countNumber)) this.untrack(limit.id)
+    if (spec === null) return
+    this.locked(() => {
+      const meter = this.byLimit.get(limit.id) ?? this.#openMeter(limit, spec, now)
+      this.meters.setMax(meter.slot, limit.max, override?.max ?? 0n, override?.until ?? 0)
+    })
+  }
+
+  #openMeter(limit: Limit, spec: WindowSpec, now: number): Meter {
+    const slot = this.meters.allocate()
+    this.meters.start(slot, spec, now)
+    const meter = { slot, generation: this.meters.generation(slot), spec, countNumber: limit.countNumber }
+    this.byLimit.set(limit.id, meter)
+    return meter
+  }
+
+  /** Forgets a limit. Holds that still lie on it will be settled in the books alone. */
+  untrack(limitId: string): void {
+    const meter = this.byLimit.get(limitId)
+    if (meter === undefined) return
+    this.byLimit.delete(limitId)
+    this.locked(() => this.meters.release(meter.slot))
+  }
+
+  /**
+   * For a thread that shares the meters but not the changes to them: `meter` is where the tracking thread counts the limit, null once it
+   * has forgotten it.
+   */
+  adopt(limitId: string, meter: Meter | null): void {
+    if (meter === null) this.byLimit.delete(limitId)
+    else this.byLimit.set(limitId, meter)
+  }
+
+  /** Where a limit is counted; null for a limit that is not tracked. */
+  meterOf(limitId: string): Meter | null {
+    return this.byLimit.get(limitId) ?? null
+  }
+
+  /** Gives a tracked limit the numbers the books have for it. */
+  restore(limitId: string, state: MeterState): void {
+    const meter = this.byLimit.get(limitId)
+    if (meter !== undefined) this.locked(() => this.meters.restore(meter.slot, meter.spec, state))
+  }
+
+  /**
+   * Moves the posted total of a limit's current window, not its lifetime total: an admin's correction. Returns the start of that
+   * window, or null for a limit that is not tracked. Throws when it would take the total below zero.
+   */
+  correct(limitId: string, delta: bigint, now: number): number | null {
+    const meter = this.byLimit.get(limitId)
+    if (meter === undefined) return null
+    return this.locked(() => {
+      const windowStart = this.meters.roll(meter.slot, meter.spec, now)
+      const { posted, windowNumber } = this.meters.cells(meter.slot)
+      if (posted + delta < 0n) throw new RangeError(`limit ${limitId} has posted ${posted}: ${delta} is too much`)
+      this.meters.correct(meter.slot, windowNumber, delta)
+      return windowStart
+    })
+  }
+
+  /**
+   * Takes everything posted that still counts against a limit back to zero: the current window, and of a sliding one also the cell
+   * before it. Returns the corrections for the books. Holds and the lifetime total stay.
+   */
+  clear(limitId: string, now: number): Correction[] {
+    const meter = this.byLimit.get(limitId)
+    if (meter === undefined) return []
+    return this.locked(() => {
+      const { slot, spec } = meter
+      const windowStart = this.meters.roll(slot, spec, now)
+      const { posted, previousPosted, windowNumber } = this.meters.cells(slot)
+      const corrections = [{ windowStart, windowNumber, amount: -posted }]
+      if (spec.kind === 'sliding') {
+        corrections.push({
+          windowStart: windowStart - spec.ms,
+          windowNumber: windowNumber - 1,
+          amount: -previousPosted,
+        })
+      }
+      return corrections
+        .filter(({ amount }) => amount !== 0n)
+        .map(({ windowStart, windowNumber, amount }) => {
+          return { windowStart, amount: this.meters.correct(slot, windowNumber, amount) }
+        })
+    })
+  }
+
+  /** Rolls meters that nobody has read since their window passed, so that reports are right. Checks never wait for it. */
+  roll(limits: Iterable<Limit>, now: number): void {
+    for (const limit of limits) {
+      const meter = this.byLimit.get(limit.id)
+      if (meter !== undefined) this.locked(() => this.meters.roll(meter.slot, meter.spec, now))
+    }
+  }
+
+  /** The numbers of a limit at `now`; null for one that is not tracked. Reading changes nothing. */
+  read(limitId: string, now: number): MeterReading | null {
+    const meter = this.byLimit.get(limitId)
+    if (meter === undefined) return null
+    return this.locked(() => (this.isStale(meter) ? null : this.meters.read(meter.slot, meter.spec, now)))
+  }
+
+  protected locked<T>(work: () => T): T {
+    this.meters.lock.acquire()
+    try {
+      return work()
+    } finally {
+      this.meters.lock.release()
+    }
+  }
+
+  /** The limit was deleted, or began a new count, after this handle was made; the slot may serve another limit by now. */
+  protected isStale(meter: Meter): boolean {
+    return this.meters.generation(meter.slot) !== meter.generation
+  }
+}

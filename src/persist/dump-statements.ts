@@ -1,0 +1,161 @@
+/**
+ * The dump's statements. Each takes its rows as one JSON parameter and takes them apart in SQL: an event goes over as the journal has
+ * it, without being copied into some thirty arrays on the gateway's thread.
+ */
+import { type RawBuilder, sql, type Transaction } from 'kysely'
+import type { CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
+import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
+import type { Tables } from './tables.ts'
+
+type Trx = Transaction<Tables>
+
+/** What a key was last seen doing. */
+export interface LastUse {
+  readonly id: string
+  readonly at: number
+}
+
+export interface AddressUse {
+  readonly userId: string
+  readonly address: string
+  readonly firstAt: number
+  readonly lastAt: number
+}
+
+/** The first statement of every dump. False when the journal's position is not `from`: somebody has been here. */
+export async function movePosition(trx: Trx, journalId: string, from: number, to: number): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('journal_positions')
+    .set({ applied: BigInt(to), updated_at: sql<Date>`now()` })
+    .where('journal_id', '=', journalId)
+    .where('applied', '=', BigInt(from))
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/** Adds the events that are not there yet and returns the (request id, attempt) of those. */
+export async function insertEvents(
+  trx: Trx,
+  events: readonly UsageEvent[],
+): Promise<{ id: string; attempt: number }[]> {
+  const rows = recordset(
+    events,
+    `"requestId" uuid, attempt integer, "endedAt" double precision, "virtualKeyId" uuid, "userId" uuid, "teamId" uuid,
+     "customerId" uuid, provider text, "providerKeyId" uuid, model text, endpoint text, stream boolean, tags text[],
+     status integer, success boolean, "refusedCode" text, "inputTokens" bigint, "outputTokens" bigint,
+     "cacheReadTokens" bigint, "cacheWriteTokens" bigint, "reasoningTokens" bigint, "costNanoUsd" bigint,
+     "overageNanoUsd" bigint, "usageSource" text, requests integer, "latencyMs" double precision,
+     "ttftMs" double precision, charges json`,
+  )
+  const inserted = await sql<{ id: string; attempt: number }>`
+    insert into usage_events (
+      request_id, attempt, ended_at, virtual_key_id, user_id, team_id, customer_id, provider, provider_key_id, model, endpoint,
+      stream, tags, status, success, refused_code, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+      reasoning_tokens, cost_nano_usd, overage_nano_usd, usage_source, requests, latency_ms, ttft_ms, charges)
+    select
+      "requestId", attempt, to_timestamp("endedAt" / 1000), "virtualKeyId", "userId", "teamId", "customerId", provider,
+      "providerKeyId", model, endpoint, stream, tags, status, success, "refusedCode", "inputTokens", "outputTokens",
+      "cacheReadTokens", "cacheWriteTokens", "reasoningTokens", "costNanoUsd", "overageNanoUsd", "usageSource", requests,
+      round("latencyMs")::integer, round("ttftMs")::integer, charges
+    from ${rows}
+    on conflict do nothing
+    returning request_id as id, attempt`.execute(trx)
+  return inserted.rows
+}
+
+/** Adds the corrections that are not there yet and returns the ids of those. */
+export async function insertCorrections(trx: Trx, corrections: readonly CorrectFact[]): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    insert into corrections (id, at, reason, request_id, charges)
+    select id, to_timestamp(at / 1000), reason, "requestId", charges
+    from ${recordset(corrections, 'id uuid, at double precision, reason text, "requestId" uuid, charges json')}
+    on conflict do nothing
+    returning id`.execute(trx)
+  return rows.map(({ id }) => id)
+}
+
+export async function addLimitUsage(trx: Trx, additions: readonly UsageAddition[]): Promise<void> {
+  const columns = '"limitId" uuid, "countNumber" integer, "windowStart" double precision, metric text, amount bigint'
+  await sql`
+    insert into limit_usage as u (limit_id, count_number, window_start, metric, posted)
+    select "limitId", "countNumber", to_timestamp("windowStart" / 1000), metric, amount
+    from ${recordset(additions, columns)}
+    on conflict (limit_id, count_number, window_start) do update set posted = u.posted + excluded.posted`.execute(trx)
+}
+
+/** Moves amounts out of windows, or back, without touching a limit's lifetime total. */
+export async function addLimitClosed(trx: Trx, additions: readonly ClosedAddition[]): Promise<void> {
+  await sql`
+    insert into limit_closed as c (limit_id, metric, posted)
+    select "limitId", metric, amount
+    from ${recordset(additions, '"limitId" uuid, metric text, amount bigint')}
+    on conflict (limit_id, metric) do update set posted = c.posted + excluded.posted`.execute(trx)
+}
+
+export async function addHourly(trx: Trx, additions: readonly HourlyAddition[]): Promise<void> {
+  const columns = `hour double precision, "customerId" uuid, "teamId" uuid, "userId" uuid, "virtualKeyId" uuid, provider text,
+    model text, requests bigint, "inputTokens" bigint, "outputTokens" bigint, "cacheReadTokens" bigint,
+    "cacheWriteTokens" bigint, "reasoningTokens" bigint, "costNanoUsd" bigint`
+  await sql`
+    insert into usage_hourly as h (
+      hour, customer_id, team_id, user_id, virtual_key_id, provider, model, requests, input_tokens, output_tokens,
+      cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_nano_usd)
+    select
+      to_timestamp(hour / 1000), "customerId", "teamId", "userId", "virtualKeyId", provider, model, requests, "inputTokens",
+      "outputTokens", "cacheReadTokens", "cacheWriteTokens", "reasoningTokens", "costNanoUsd"
+    from ${recordset(additions, columns)}
+    on conflict (hour, customer_id, team_id, user_id, virtual_key_id, provider, model) do update set
+      requests = h.requests + excluded.requests,
+      input_tokens = h.input_tokens + excluded.input_tokens,
+      output_tokens = h.output_tokens + excluded.output_tokens,
+      cache_read_tokens = h.cache_read_tokens + excluded.cache_read_tokens,
+      cache_write_tokens = h.cache_write_tokens + excluded.cache_write_tokens,
+      reasoning_tokens = h.reasoning_tokens + excluded.reasoning_tokens,
+      cost_nano_usd = h.cost_nano_usd + excluded.cost_nano_usd`.execute(trx)
+}
+
+/** Moves `last_used_at` forward, and touches nothing else of the row: an admin may be editing it. Rows are locked in one order. */
+export async function touchLastUse(trx: Trx, table: 'virtual_keys' | 'users', uses: readonly LastUse[]): Promise<void> {
+  await sql`
+    with seen as (select id, to_timestamp(at / 1000) as at from ${recordset(uses, 'id uuid, at double precision')}),
+      locked as (select id from ${sql.table(table)} where id in (select id from seen) order by id for no key update)
+    update ${sql.table(table)} as t set last_used_at = greatest(t.last_used_at, seen.at)
+    from seen join locked using (id) where t.id = seen.id`.execute(trx)
+}
+
+/** Remembers where users have been seen; users that are gone meanwhile are passed over. */
+export async function touchAddresses(trx: Trx, uses: readonly AddressUse[]): Promise<void> {
+  const columns = '"userId" uuid, address text, "firstAt" double precision, "lastAt" double precision'
+  await sql`
+    insert into user_ips as i (user_id, address, first_seen_at, last_seen_at)
+    select users.id, address, to_timestamp("firstAt" / 1000), to_timestamp("lastAt" / 1000)
+    from ${recordset(uses, columns)} join users on users.id = "userId"
+    on conflict (user_id, address) do update set
+      first_seen_at = least(i.first_seen_at, excluded.first_seen_at),
+      last_seen_at = greatest(i.last_seen_at, excluded.last_seen_at)`.execute(trx)
+}
+
+/** Disables a user or a key; one that already is keeps its time and reason. */
+export async function disable(trx: Trx, { kind, id, at, reason }: DisableFact): Promise<void> {
+  if (kind === 'virtual_key') {
+    await sql`update virtual_keys set active = false, updated_at = now() where id = ${id} and active`.execute(trx)
+    return
+  }
+  await sql`
+    update users set disabled_at = ${new Date(at)}, disabled_reason = ${reason}, updated_at = now()
+    where id = ${id} and disabled_at is null`.execute(trx)
+}
+
+/**
+ * The rows as a table, by the names their fields have here. Not jsonb, which would build a tree of every event first, at twice the
+ * cost. Text in Postgres has no NUL; where a client sent one, its mark stands in.
+ */
+function recordset(rows: readonly unknown[], columns: string): RawBuilder<unknown> {
+  let text = JSON.stringify(rows)
+  if (text.includes('\\u0000')) text = JSON.stringify(rows, (_key, value) => withoutNul(value))
+  return sql`json_to_recordset(${text}::json) as r(${sql.raw(columns)})`
+}
+
+function withoutNul(value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll('\0', '\uFFFD') : value
+}

@@ -1,0 +1,179 @@
+/**
+ * Load: what the store and the ledger need to know at a start, read from the books in one consistent look and handed on in pieces.
+ *
+ * A row that cannot be read is reported by name and does not stop the rest (T17). A limit whose window cannot be read is handed on all
+ * the same, marked invalid, so that its traffic is refused rather than unlimited.
+ */
+import { type CompiledQuery, type Kysely, sql, type Transaction } from 'kysely'
+import type { UserAddress } from '../auth/addresses.ts'
+import type { MeterState } from '../ledger/reading.ts'
+import type { Change, EntityByKind, EntityKind } from '../store/entities.ts'
+import {
+  customerFromRow,
+  limitFromRow,
+  priceFromRow,
+  providerFromRow,
+  teamFromRow,
+  userFromRow,
+  virtualKeyFromRow,
+} from './rows.ts'
+import type { Secrets } from './secrets.ts'
+import { Shared } from './sharing.ts'
+import type { Row, Tables } from './tables.ts'
+
+/** Who takes what is loaded, piece by piece, in this order. */
+export interface LoadTargets {
+  /** Puts of entities, each after what it refers to. */
+  readonly entities: (changes: readonly Change[]) => void
+  /** Where users have been seen. */
+  readonly addresses: (addresses: readonly UserAddress[]) => void
+  /** A limit's numbers; only of limits that have any. */
+  readonly meter: (limitId: string, state: MeterState) => void
+}
+
+/** A row that was left out, or a limit that came out invalid. */
+export interface LoadProblem {
+  readonly kind: EntityKind
+  readonly id: string
+  readonly name: string
+  readonly reason: string
+}
+
+export interface LoadReport {
+  readonly counts: Readonly<Record<EntityKind, number>>
+  readonly problems: readonly LoadProblem[]
+}
+
+export interface LoadOptions {
+  readonly db: Kysely<Tables>
+  readonly secrets: Pick<Secrets, 'decrypt'>
+  readonly targets: LoadTargets
+}
+
+type Trx = Transaction<Tables>
+
+/** Rows in one piece: what is parsed and applied without the event loop turning. */
+const PIECE_ROWS = 5_000
+
+/** Throws when the database cannot be read; not for what single rows contain. */
+export async function load({ db, secrets, targets }: LoadOptions): Promise<LoadReport> {
+  const counts = { customer: 0, team: 0, user: 0, virtual_key: 0, limit: 0, provider: 0, price: 0 }
+  const problems: LoadProblem[] = []
+  return await db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (trx) => {
+      const keys = await providerKeys(trx)
+      const shared = new Shared()
+      await put('customer', trx.selectFrom('customers').selectAll().compile(), customerFromRow)
+      await put('team', trx.selectFrom('teams').selectAll().compile(), teamFromRow)
+      await put('user', trx.selectFrom('users').selectAll().compile(), userFromRow)
+      await put('virtual_key', trx.selectFrom('virtual_keys').selectAll().compile(), virtualKeyFromRow)
+      // Where two providers could serve a model, the older one is asked first.
+      const providers = trx.selectFrom('providers').selectAll().orderBy('created_at').orderBy('id')
+      await put('provider', providers.compile(), (row) => providerFromRow(row, keys.get(row.id) ?? [], secrets))
+      await put('price', trx.selectFrom('prices').selectAll().compile(), priceFromRow)
+      await put('limit', trx.selectFrom('limits').selectAll().compile(), (row) => limitFromRow(shared.limit(row)))
+      for await (const rows of pieces(trx, trx.selectFrom('user_ips').selectAll().compile())) {
+        targets.addresses(rows.map(addressFromRow))
+      }
+      for await (const rows of pieces(trx, meterRows(trx))) {
+        for (const row of rows) targets.meter(row.limit_id, meterState(row))
+      }
+      return { counts, problems }
+
+      async function put<K extends EntityKind, R extends { readonly id: string }>(
+        kind: K,
+        query: CompiledQuery<R>,
+        entityFrom: (row: R) => EntityByKind[K],
+      ): Promise<void> {
+        for await (const rows of pieces(trx, query)) {
+          const changes: Change[] = []
+          for (const row of rows) {
+            try {
+              const entity = entityFrom(row)
+              changes.push({ op: 'put', kind, entity } as Change)
+              if ('invalid' in entity && entity.invalid !== null) report(kind, row, entity.invalid)
+            } catch (error) {
+              report(kind, row, error instanceof Error ? error.message : String(error))
+            }
+          }
+          counts[kind] += changes.length
+          targets.entities(changes)
+        }
+      }
+
+      function report(kind: EntityKind, row: { readonly id: string; readonly name?: string }, reason: string): void {
+        problems.push({ kind, id: row.id, name: row.name ?? row.id, reason })
+      }
+    })
+}
+
+/** The rows of a query through a cursor, so that a million of them are never in memory at once. */
+async function* pieces<R>(trx: Trx, { sql: text }: CompiledQuery<R>): AsyncGenerator<readonly R[]> {
+  await sql.raw(`declare loading no scroll cursor for ${text}`).execute(trx)
+  const fetch = () => sql.raw<R>(`fetch forward ${PIECE_ROWS} from loading`).execute(trx)
+  for (let coming = fetch(); ; ) {
+    const { rows } = await coming
+    const isLast = rows.length < PIECE_ROWS
+    if (!isLast) {
+      // The server gets the next piece ready while this one is being taken in.
+      coming = fetch()
+      coming.catch(() => {})
+    }
+    if (rows.length > 0) yield rows
+    if (isLast) break
+  }
+  await sql`close loading`.execute(trx)
+}
+
+async function providerKeys(trx: Trx): Promise<Map<string, Row<'provider_keys'>[]>> {
+  const rows = await trx.selectFrom('provider_keys').selectAll().execute()
+  return Map.groupBy(rows, ({ provider_id }) => provider_id)
+}
+
+function addressFromRow(row: Row<'user_ips'>): UserAddress {
+  return {
+    userId: row.user_id,
+    address: row.address,
+    firstSeenAt: row.first_seen_at,
+    lastSeenAt: row.last_seen_at,
+  }
+}
+
+interface MeterRow {
+  readonly limit_id: string
+  /** The newest two windows of the present count, newest first: start in ms and posted. */
+  readonly windows: readonly (readonly [number, string])[] | null
+  readonly lifetime: string
+}
+
+/** Limits with something in the books. A count of another metric (before an edit) is of another unit and does not add up. */
+function meterRows(trx: Trx): CompiledQuery<MeterRow> {
+  return sql<MeterRow>`
+    with totals as (
+      select limit_id, metric, sum(posted) as lifetime
+      from (select limit_id, metric, posted from limit_usage
+            union all select limit_id, metric, posted from limit_closed) as all_posted
+      group by limit_id, metric)
+    select l.id as limit_id, t.lifetime::text as lifetime, (
+        select json_agg(json_build_array((extract(epoch from w.window_start) * 1000)::bigint, w.posted::text)
+                        order by w.window_start desc)
+        from (select window_start, posted from limit_usage u
+              where u.limit_id = l.id and u.count_number = l.count_number
+              order by window_start desc limit 2) as w) as windows
+    from limits l join totals t on t.limit_id = l.id and t.metric = l.metric`.compile(trx)
+}
+
+function meterState({ windows, lifetime }: MeterRow): MeterState {
+  const [current, previous] = windows ?? []
+  return {
+    // Without a window only the lifetime total counts: a start of 0 is a window that has long passed.
+    windowStart: current?.[0] ?? 0,
+    posted: BigInt(current?.[1] ?? 0),
+    previousStart: previous?.[0] ?? null,
+    previousPosted: BigInt(previous?.[1] ?? 0),
+    lifetime: BigInt(lifetime),
+  }
+}

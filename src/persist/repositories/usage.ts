@@ -1,0 +1,153 @@
+/** Reports from the hourly sums, and the comparison of the sums of limits with the events they were made from. */
+import { sql } from 'kysely'
+import type { Metric } from '../../store/entities.ts'
+import { type Db, moment } from './db.ts'
+
+export const DIMENSIONS = ['customer', 'team', 'user', 'virtual_key', 'provider', 'model'] as const
+export type Dimension = (typeof DIMENSIONS)[number]
+export type Interval = 'hour' | 'day' | 'month'
+
+export interface UsageReport {
+  /** ms, inclusive and exclusive. */
+  readonly from: number
+  readonly to: number
+  readonly interval: Interval
+  readonly groupBy: readonly Dimension[]
+  readonly filter: {
+    readonly customer_id?: string
+    readonly team_id?: string
+    readonly user_id?: string
+    readonly virtual_key_id?: string
+    readonly provider?: string
+    readonly model?: string
+  }
+  readonly limit: number
+}
+
+/** One line of a report: the sums of one period for one combination of dimensions. */
+export interface UsageLine {
+  readonly at: number
+  readonly dimensions: Readonly<Record<string, string | null>>
+  readonly requests: bigint
+  readonly inputTokens: bigint
+  readonly outputTokens: bigint
+  readonly cacheReadTokens: bigint
+  readonly cacheWriteTokens: bigint
+  readonly reasoningTokens: bigint
+  readonly costNanoUsd: bigint
+}
+
+const NAMED = { customer: 'customers', team: 'teams', user: 'users', virtual_key: 'virtual_keys' } as const
+
+/** Periods are those of UTC. Ids come with the entity's name, null where it has been deleted. */
+export async function usageReport(db: Db, report: UsageReport): Promise<UsageLine[]> {
+  const columns = report.groupBy.map((dimension) => (dimension in NAMED ? `${dimension}_id` : dimension))
+  const filters = Object.entries(report.filter)
+    .filter(([, value]) => value !== undefined)
+    .map(([column, value]) => sql`and h.${sql.ref(column)} = ${value}`)
+  const grouped = columns.map((column) => sql`, ${sql.ref(column)}`)
+  const names = report.groupBy
+    .filter((dimension) => dimension in NAMED)
+    .map((dimension) => {
+      const table = sql.table(NAMED[dimension as keyof typeof NAMED])
+      const id = sql.ref(`sums.${dimension}_id`)
+      return sql`, (select name from ${table} where id = ${id}) as ${sql.ref(dimension)}`
+    })
+  const { rows } = await sql<Record<string, unknown>>`
+    select sums.* ${sql.join(names, sql``)} from (
+      select date_trunc(${report.interval}, hour, 'UTC') as at ${sql.join(grouped, sql``)},
+        sum(requests)::bigint as requests,
+        sum(input_tokens)::bigint as input_tokens,
+        sum(output_tokens)::bigint as output_tokens,
+        sum(cache_read_tokens)::bigint as cache_read_tokens,
+        sum(cache_write_tokens)::bigint as cache_write_tokens,
+        sum(reasoning_tokens)::bigint as reasoning_tokens,
+        sum(cost_nano_usd)::bigint as cost_nano_usd
+      from usage_hourly h
+      where hour >= ${moment(report.from)} and hour < ${moment(report.to)} ${sql.join(filters, sql` `)}
+      group by 1 ${sql.join(grouped, sql``)}
+      order by 1 ${sql.join(grouped, sql``)}
+      limit ${report.limit}
+    ) sums order by at ${sql.join(grouped, sql``)}`.execute(db)
+  const shown = report.groupBy.flatMap((dimension) =>
+    dimension in NAMED ? [`${dimension}_id`, dimension] : [dimension],
+  )
+  return rows.map((row) => lineOf(row, shown))
+}
+
+function lineOf(row: Record<string, unknown>, shown: readonly string[]): UsageLine {
+  const sum = (column: string) => row[column] as bigint
+  return {
+    at: row.at as number,
+    dimensions: Object.fromEntries(shown.map((column) => [column, (row[column] as string | null) ?? null])),
+    requests: sum('requests'),
+    inputTokens: sum('input_tokens'),
+    outputTokens: sum('output_tokens'),
+    cacheReadTokens: sum('cache_read_tokens'),
+    cacheWriteTokens: sum('cache_write_tokens'),
+    reasoningTokens: sum('reasoning_tokens'),
+    costNanoUsd: sum('cost_nano_usd'),
+  }
+}
+
+/** Usage of one limit in one window that the events and corrections do not explain. */
+export interface UsageDifference {
+  readonly limitId: string
+  readonly countNumber: number
+  readonly windowStart: number
+  readonly metric: Metric
+  /** Nano-dollars for `cost`, a count otherwise. */
+  readonly posted: bigint
+  readonly recomputed: bigint
+}
+
+/**
+ * Recomputes every limit's usage from events and corrections and compares. Windows that began before `since` (ms) are left out: their
+ * events may have been deleted by age.
+ */
+export async function compareUsage(
+  db: Db,
+  since: number,
+): Promise<{ checked: number; differences: UsageDifference[] }> {
+  const { rows } = await sql<{
+    limit_id: string
+    count_number: number
+    window_start: number
+    metric: Metric
+    posted: bigint
+    recomputed: bigint
+    checked: bigint
+  }>`
+    with charged as (
+      select json_array_elements(charges) as line from usage_events
+      union all
+      select json_array_elements(charges) as line from corrections
+    ), recomputed as (
+      select (line->>0)::uuid as limit_id, (line->>1)::integer as count_number,
+        to_timestamp((line->>2)::numeric / 1000) as window_start, line->>3 as metric, sum((line->>4)::bigint)::bigint as amount
+      from charged group by 1, 2, 3, 4
+    ), joined as (
+      select limit_id, count_number, window_start, metric, coalesce(u.posted, 0) as posted, coalesce(r.amount, 0) as recomputed
+      from limit_usage u full join recomputed r using (limit_id, count_number, window_start, metric)
+    ), compared as (
+      select joined.*, count(*) over () as checked
+      from joined left join limits on limits.id = joined.limit_id
+      where greatest(joined.window_start, limits.created_at) >= ${moment(since)}
+    )
+    select * from (select * from compared where posted <> recomputed limit 1000) different
+    union all
+    select * from (select * from compared where posted = recomputed limit 1) one_that_agrees`.execute(db)
+  return {
+    checked: Number(rows[0]?.checked ?? 0n),
+    differences: rows
+      .filter((row) => row.posted !== row.recomputed)
+      .map((row) => ({
+        limitId: row.limit_id,
+        countNumber: row.count_number,
+        windowStart: row.window_start,
+        metric: row.metric,
+        posted: row.posted,
+        recomputed: row.recomputed,
+      })),
+  }
+}

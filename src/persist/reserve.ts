@@ -1,0 +1,39 @@
+/**
+ * Reserve: a file that only takes up room. When the disk is full it is given back, so that requests already forwarded can be settled.
+ */
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
+
+const RESERVE_BYTES = 16 * 1_048_576
+
+export class Reserve {
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Makes the file if it is not there; false when there is no room. */
+  take(): boolean {
+    try {
+      if (existsSync(this.#path) && statSync(this.#path).size === RESERVE_BYTES) return true
+      // Really written: a hole in a file reserves nothing.
+      writeFileSync(this.#path, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 })
+      return true
+    } catch {
+      this.release()
+      return false
+    }
+  }
+
+  /** Gives the room back; false when there was nothing to give. */
+  release(): boolean {
+    if (!existsSync(this.#path)) return false
+    try {
+      rmSync(this.#path, { force: true })
+      return true
+    } catch {
+      // A disk that has become read-only.
+      return false
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * A price: what one model of one provider costs at a time, compiled to integers.
+ */
+import type { NanoUsd } from '../units/money.ts'
+import type { Usage } from '../usage/usage.ts'
+
+export interface Price {
+  /** The exact cost of reported usage, in nano-dollars, rounded up once. */
+  cost(usage: Usage): NanoUsd
+  /**
+   * The most that a request of at most this many tokens can cost: input at the dearest rate its body can trigger (cache write,
+   * long-context tier, audio), output at the dearest output rate, plus the per-request fee. Nano-dollars, rounded up.
+   */
+  bound(inputTokens: number, outputTokens: number): NanoUsd
+}
+
+/** A provider as far as prices and model names depend on it. */
+export interface PricedProvider {
+  readonly name: string
+  readonly kind: string
+  /** Tells who an OpenAI-compatible provider is, where its name does not. */
+  readonly baseUrl?: string
+}
+
+export interface PriceBook {
+  /** The price of `model` at `provider` at `now` (ms), or null where none is known. Cheap after the first call for a pair. */
+  priceOf(provider: PricedProvider, model: string, now: number): Price | null
+}

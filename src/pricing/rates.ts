@@ -1,0 +1,130 @@
+/**
+ * Rates: what the parts of a model's usage cost, as whole nano-dollars per million tokens, and the arithmetic over them.
+ *
+ * Prices come as floats and are made integers once (0.3 × 10^9 is not one by itself), so that a cost is a sum of exact products,
+ * rounded up once.
+ */
+import { costOfTokenProducts, type NanoUsd, nanoUsd } from '../units/money.ts'
+import type { Usage } from '../usage/usage.ts'
+import type { Price } from './price.ts'
+
+/** Nano-dollars per million tokens of each part. */
+export interface Rates {
+  readonly input: bigint
+  readonly output: bigint
+  readonly cacheRead: bigint
+  readonly cacheWrite: bigint
+  readonly cacheWrite1h: bigint
+  readonly inputAudio: bigint
+  readonly outputAudio: bigint
+  readonly reasoning: bigint
+}
+
+/** What is known of a model's rates: a part without its own rate costs what the part around it costs, never nothing. */
+export interface KnownRates {
+  readonly input: bigint
+  readonly output: bigint
+  readonly cacheRead?: bigint | undefined
+  readonly cacheWrite?: bigint | undefined
+  readonly cacheWrite1h?: bigint | undefined
+  readonly inputAudio?: bigint | undefined
+  readonly outputAudio?: bigint | undefined
+  readonly reasoning?: bigint | undefined
+}
+
+export function ratesOf(known: KnownRates): Rates {
+  const { input, output } = known
+  const cacheWrite = known.cacheWrite ?? input
+  return {
+    input,
+    output,
+    cacheRead: known.cacheRead ?? input,
+    cacheWrite,
+    cacheWrite1h: known.cacheWrite1h ?? cacheWrite,
+    inputAudio: known.inputAudio ?? input,
+    outputAudio: known.outputAudio ?? output,
+    reasoning: known.reasoning ?? output,
+  }
+}
+
+/** Rates that apply to the whole request once its input is longer than `above` tokens. */
+export interface Tier {
+  readonly above: number
+  readonly rates: Rates
+}
+
+/** A model's rates at one time. */
+export interface RateCard {
+  readonly base: Rates
+  /** By rising `above`. */
+  readonly tiers: readonly Tier[]
+  readonly perRequest: NanoUsd
+}
+
+/** A rate card as the price that routing, estimates and settlement ask. */
+export class CardPrice implements Price {
+  readonly #card: RateCard
+
+  constructor(card: RateCard) {
+    this.#card = card
+  }
+
+  cost(usage: Usage): NanoUsd {
+    const { tiers, perRequest } = this.#card
+    let rates = this.#card.base
+    for (const tier of tiers) if (usage.inputTokens > tier.above) rates = tier.rates
+    return nanoUsd(costOfTokenProducts(productsOf(usage, rates)) + perRequest)
+  }
+
+  bound(inputTokens: number, outputTokens: number): NanoUsd {
+    let input = dearestInput(this.#card.base)
+    let output = dearestOutput(this.#card.base)
+    for (const { above, rates } of this.#card.tiers) {
+      if (inputTokens <= above) break
+      input = max(input, dearestInput(rates))
+      output = max(output, dearestOutput(rates))
+    }
+    const products = BigInt(inputTokens) * input + BigInt(outputTokens) * output
+    return nanoUsd(costOfTokenProducts(products) + this.#card.perRequest)
+  }
+}
+
+/**
+ * The exact sum of tokens × rate. A provider's parts may overlap (cached audio is both): what one part has taken, the next no longer
+ * has, so that no token is priced twice.
+ */
+function productsOf(usage: Usage, rates: Rates): bigint {
+  let input = usage.inputTokens
+  let output = usage.outputTokens
+  let sum = 0n
+  const take = (tokens: number, available: number, rate: bigint): number => {
+    const taken = Math.min(tokens, available)
+    if (taken > 0) sum += BigInt(taken) * rate
+    return available - taken
+  }
+  if (usage.cacheReadTokens > 0) input = take(usage.cacheReadTokens, input, rates.cacheRead)
+  if (usage.cacheWriteTokens > 0) {
+    const hour = Math.min(usage.cacheWrite1hTokens, usage.cacheWriteTokens)
+    input = take(hour, input, rates.cacheWrite1h)
+    input = take(usage.cacheWriteTokens - hour, input, rates.cacheWrite)
+  }
+  if (usage.inputAudioTokens > 0) input = take(usage.inputAudioTokens, input, rates.inputAudio)
+  if (usage.outputAudioTokens > 0) output = take(usage.outputAudioTokens, output, rates.outputAudio)
+  if (usage.reasoningTokens > 0) output = take(usage.reasoningTokens, output, rates.reasoning)
+  take(input, input, rates.input)
+  take(output, output, rates.output)
+  return sum
+}
+
+function dearestInput(rates: Rates): bigint {
+  const { input, cacheRead, cacheWrite, cacheWrite1h, inputAudio } = rates
+  return max(max(max(input, cacheRead), max(cacheWrite, cacheWrite1h)), inputAudio)
+}
+
+function dearestOutput({ output, outputAudio, reasoning }: Rates): bigint {
+  return max(max(output, outputAudio), reasoning)
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}

@@ -1,0 +1,17 @@
+/**
+ * A candidate: one provider, one credential and one model name that may serve a request. A route is the order in which they are tried.
+ */
+import type { Price } from '../pricing/price.ts'
+import type { Provider, ProviderKey } from '../store/entities.ts'
+
+export interface Candidate {
+  readonly provider: Provider
+  readonly providerKey: ProviderKey | null
+  /** The model as the provider knows it. */
+  readonly model: string
+  /** Null when no price is known. */
+  readonly price: Price | null
+}
+
+/** At least one candidate; the first is tried first. */
+export type Route = readonly [Candidate, ...Candidate[]]

@@ -1,0 +1,38 @@
+/**
+ * Exchange: the client's side of a call, as the core sees it; a plugin makes it of its framework's request and reply. And what every
+ * call to a provider is made with.
+ */
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Admitted } from '../admission/admission.ts'
+import type { Refusal } from '../admission/decision.ts'
+import type { FactSink, UsageEvent } from '../ledger/facts.ts'
+import type { Clock } from '../units/clock.ts'
+import type { Log } from '../units/log.ts'
+import type { CallOptions } from './call-options.ts'
+import type { AnswerHeaders } from './headers.ts'
+import type { Pools } from './pools.ts'
+
+export interface Exchange {
+  /** The client's request headers. */
+  readonly headers: IncomingHttpHeaders
+  /** The client's end of the connection. */
+  readonly raw: ServerResponse
+  /** Sends a whole answer of the provider; `event` is its settlement, null where there is none. */
+  answer(admitted: Admitted, status: number, headers: AnswerHeaders, body: Buffer, event: UsageEvent | null): void
+  /** Begins a stream: writes the head and leaves the rest of the connection to the caller. */
+  begin(admitted: Admitted, status: number, headers: AnswerHeaders): ServerResponse
+  /** Answers with an error of our own. */
+  refuse(refusal: Refusal): void
+  /** The next attempt has taken over the request. */
+  moved(admitted: Admitted): void
+}
+
+export interface CallParts {
+  readonly pools: Pools
+  readonly facts: FactSink
+  readonly clock: Clock
+  readonly log: Log
+  /** Tokens expected in so many bytes of a model's text. */
+  readonly tokensOfText: (admitted: Admitted, bytes: number) => number
+  readonly options: CallOptions
+}

@@ -1,0 +1,78 @@
+/**
+ * Model list: the models of one caller in the shapes of the three APIs (CONTRACT 3). Pure: catalogue in, JSON out.
+ *
+ * A model is listed by its bare name, once, however many providers have it: that name can be sent as it is, and stands in one part
+ * of a path. Only a name that would be read as `provider/model` is listed under its provider's.
+ */
+import type { ApiFormat } from '../admission/request-facts.ts'
+import { formatTime } from '../units/time.ts'
+import type { CatalogueModel } from './catalogue.ts'
+
+export interface ListedModel {
+  /** What the caller sends. */
+  readonly id: string
+  /** Who has it, in the order in which the providers were made. */
+  readonly providers: readonly string[]
+  readonly contextLength: number | null
+  /** Epoch ms. */
+  readonly since: number
+}
+
+/** @param isProvider whether there is a provider of this name */
+export function listedModels(
+  catalogue: readonly CatalogueModel[],
+  isProvider: (name: string) => boolean,
+): ReadonlyMap<string, ListedModel> {
+  const listed = new Map<string, ListedModel>()
+  for (const { provider, model, contextLength, since } of catalogue) {
+    const slash = model.indexOf('/')
+    const id = slash > 0 && isProvider(model.slice(0, slash)) ? `${provider}/${model}` : model
+    const known = listed.get(id)
+    listed.set(id, {
+      id,
+      providers: [...(known?.providers ?? []), provider],
+      contextLength: known?.contextLength ?? contextLength,
+      since: Math.min(known?.since ?? since, since),
+    })
+  }
+  return listed
+}
+
+/** The model a caller asks for by its listed name or as `provider/model`; null when it may not use it, or nobody has it. */
+export function findModel(models: ReadonlyMap<string, ListedModel>, asked: string): ListedModel | null {
+  const listed = models.get(asked)
+  if (listed !== undefined) return listed
+  const slash = asked.indexOf('/')
+  const named = slash > 0 ? models.get(asked.slice(slash + 1)) : undefined
+  return named?.providers.includes(asked.slice(0, slash)) ? { ...named, id: asked } : null
+}
+
+/** A list of models as the API's own. */
+export function presentModels(models: readonly ListedModel[], format: ApiFormat): object {
+  const list = models.map((model) => presentModel(model, format))
+  switch (format) {
+    case 'openai':
+      return { object: 'list', data: list }
+    case 'anthropic':
+      return { data: list, has_more: false, first_id: models.at(0)?.id ?? null, last_id: models.at(-1)?.id ?? null }
+    case 'google':
+      return { models: list }
+  }
+}
+
+/** One model as the API's own. */
+export function presentModel({ id, providers, contextLength, since }: ListedModel, format: ApiFormat): object {
+  switch (format) {
+    case 'openai': {
+      const common = { id, object: 'model', created: Math.floor(since / 1_000), owned_by: providers[0] ?? '' }
+      return contextLength === null ? { ...common, providers } : { ...common, providers, context_length: contextLength }
+    }
+    case 'anthropic':
+      return { type: 'model', id, display_name: id, created_at: formatTime(since) }
+    case 'google': {
+      const methods = ['generateContent', 'streamGenerateContent', 'countTokens', 'embedContent']
+      const common = { name: `models/${id}`, displayName: id, supportedGenerationMethods: methods }
+      return contextLength === null ? common : { ...common, inputTokenLimit: contextLength }
+    }
+  }
+}

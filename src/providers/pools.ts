@@ -1,0 +1,56 @@
+/**
+ * Pools: one pool of kept-alive connections per origin. Origins come from providers, which only admins make.
+ */
+import { type Dispatcher, Pool } from 'undici'
+
+export interface PoolOptions {
+  readonly connectTimeoutMs: number
+  /** Most connections to one origin; null = as many as there are calls. */
+  readonly connectionsMax: number | null
+}
+
+/** A pool keeps no connection object for longer than this after its last use. */
+const CLIENT_TTL_MS = 300_000
+
+export class Pools {
+  readonly #options: PoolOptions
+  readonly #pools = new Map<string, Pool>()
+  #closing = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  of(origin: string): Dispatcher {
+    let pool = this.#pools.get(origin)
+    if (pool === undefined) {
+      const { connectTimeoutMs, connectionsMax } = this.#options
+      pool = new Pool(origin, {
+        connections: connectionsMax,
+        connect: { timeout: connectTimeoutMs },
+        clientTtl: CLIENT_TTL_MS,
+        pipelining: 1,
+        // One connection a call: a cut connection then is one cut call.
+        allowH2: false,
+      })
+      this.#pools.set(origin, pool)
+      if (this.#closing) void pool.close()
+    }
+    return pool
+  }
+
+  /** Takes no more calls; waits for those in flight, at most so long, then breaks them off. Resolves when all have ended. */
+  async close(withinMs: number): Promise<void> {
+    this.#closing = true
+    const pools = [...this.#pools.values()]
+    const closed = Promise.all(pools.map((pool) => (pool.closed ? undefined : pool.close())))
+    const late = setTimeout(() => {
+      for (const pool of pools) if (!pool.destroyed) void pool.destroy()
+    }, withinMs)
+    try {
+      await closed
+    } finally {
+      clearTimeout(late)
+    }
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * Provider call: one attempt at one candidate, from its dispatch to its end, as the handler of an undici dispatch.
+ *
+ * An exception in a handler's callback can end the process, so each of the five is guarded; and after an abort undici calls back once
+ * more at once, so what is over is marked before anything is aborted.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import type { Refusal } from '../admission/decision.ts'
+import { type Outcome, outcome } from '../usage/settle.ts'
+import type { Attempt } from '../usage/tracker.ts'
+import { brokenAnswer, refusedAnswer, wholeAnswer } from './answer-reading.ts'
+import { decoded } from './decoding.ts'
+import type { CallParts, Exchange } from './exchange.ts'
+import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
+import { type AnswerHeaders, answerHeaders, requestHeaders } from './headers.ts'
+import { targetOf, wireModel } from './registry.ts'
+import { rewriteBody } from './rewrite.ts'
+import { StreamRelay } from './stream-relay.ts'
+import { tapFor } from './tap-for.ts'
+
+const GIVEN_UP = new Error('the call was given up')
+
+export class ProviderCall implements Dispatcher.DispatchHandler {
+  readonly #parts: CallParts
+  readonly #exchange: Exchange
+  readonly #attempt: Attempt
+  /** Tries the next candidate; called when this attempt has made room for it. */
+  readonly #next: (attempt: Attempt) => void
+  #controller: Dispatcher.DispatchController | null = null
+  #status: number | null = null
+  #headers: IncomingHttpHeaders = {}
+  #relay: StreamRelay | null = null
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #clientGone = false
+  #over = false
+
+  constructor(parts: CallParts, exchange: Exchange, attempt: Attempt, next: (attempt: Attempt) => void) {
+    this.#parts = parts
+    this.#exchange = exchange
+    this.#attempt = attempt
+    this.#next = next
+  }
+
+  dispatch(): void {
+    this.#guard(() => {
+      const { candidate, request } = this.#attempt.admitted
+      const { provider, model } = candidate
+      const { format, endpoint, query } = request.facts
+      const { options, pools } = this.#parts
+      const target = targetOf(provider, format, endpoint, wireModel(provider, model), query)
+      const call: Dispatcher.DispatchOptions = {
+        path: target.path,
+        method: 'POST',
+        headers: requestHeaders(this.#exchange.headers, candidate, format, request.requestId),
+        body: rewriteBody(request.facts, candidate, options.insertedCeiling),
+        headersTimeout: provider.timeoutMs ?? options.headersTimeoutMs,
+        bodyTimeout: options.idleTimeoutMs,
+      }
+      pools.of(target.origin).dispatch(call, this)
+    })
+  }
+
+  /** The client's connection has closed before its answer was whole. */
+  clientGone(): void {
+    this.#guard(() => {
+      if (this.#over) return
+      this.#clientGone = true
+      const forwarded = this.#controller !== null
+      const { stream } = this.#attempt.admitted.request.facts
+      if (this.#relay !== null) this.#relay.clientGone()
+      else if (!forwarded) this.#giveUp(outcome('unreached', null))
+      else if (this.#status === null && stream) this.#giveUp(outcome('abandoned', null))
+      else if ((this.#status ?? 0) >= 300) this.#giveUp(outcome('refused', this.#status))
+      else if (this.#parts.options.onAbort === 'cancel') this.#giveUp(outcome('cancelled', this.#status))
+    })
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#guard(() => {
+      this.#controller = controller
+      if (this.#over) controller.abort(GIVEN_UP)
+    })
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#guard(() => {
+      // 1xx comes before the answer and is for this connection only.
+      if (this.#over || status < 200) return
+      this.#status = status
+      this.#headers = headers
+      if (status >= 300) return
+      const { admitted } = this.#attempt
+      const tap = tapFor(admitted, headers)
+      if (tap === null) return
+      if (this.#clientGone) {
+        // Nobody asked for a stream, and nobody is left to read it.
+        this.#giveUp(outcome('cut', status, { final: false }))
+        return
+      }
+      const raw = this.#exchange.begin(admitted, status, answerHeaders(headers))
+      const framed = headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
+      const call = { parts: this.#parts, attempt: this.#attempt, controller, status, endsWithConnection: !framed }
+      this.#relay = new StreamRelay(call, raw, tap === 'unreadable' ? null : tap)
+    })
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#guard(() => {
+      if (this.#over) return
+      this.#attempt.firstByteAt ??= this.#parts.clock.elapsed()
+      if (this.#relay === null) this.#collect(chunk, controller)
+      else this.#relay.write(chunk)
+    })
+  }
+
+  onResponseEnd(): void {
+    this.#guard(() => {
+      if (this.#over) return
+      if (this.#relay === null) this.#collected()
+      else this.#relay.end()
+    })
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#guard(() => {
+      if (this.#over) return
+      const { candidate } = this.#attempt.admitted
+      const failure = failureOf(error, candidate.provider.name, this.#controller !== null)
+      if (this.#relay !== null) this.#relay.died(failure.refusal)
+      else if (this.#status === null) this.#unanswered(failure)
+      else this.#cutShort(failure.refusal)
+    })
+  }
+
+  #collect(chunk: Buffer, controller: Dispatcher.DispatchController): void {
+    this.#chunks.push(chunk)
+    this.#bytes += chunk.length
+    if (this.#bytes <= this.#parts.options.answerMaxBytes) return
+    const message = `The answer of the provider ${this.#providerName()} is too large.`
+    this.#cutShort({ code: 'upstream_unreachable', message })
+    controller.abort(GIVEN_UP)
+  }
+
+  /** No status came. */
+  #unanswered({ ending, refusal }: Failure): void {
+    const end = outcome(ending, null)
+    if (this.#movesOn(end)) return
+    this.#attempt.end(end)
+    this.#answered(() => this.#exchange.refuse(refusal))
+  }
+
+  /** A collected answer broke off, or is more than we hold. */
+  #cutShort(refusal: Refusal): void {
+    const status = this.#status ?? 0
+    const { admitted } = this.#attempt
+    const body = Buffer.concat(this.#chunks, this.#bytes)
+    const cut =
+      status < 300 ? brokenAnswer(admitted, status, body, this.#parts.tokensOfText) : outcome('refused', status)
+    if (mayBeRetried(status) && this.#movesOn(cut)) return
+    this.#attempt.end(cut)
+    this.#answered(() => this.#exchange.refuse(refusalOfStatus(status, this.#providerName()) ?? refusal))
+  }
+
+  #collected(): void {
+    const status = this.#status ?? 0
+    const { admitted } = this.#attempt
+    const { body, encoded } = decoded(Buffer.concat(this.#chunks, this.#bytes), this.#headers, this.#parts.options)
+    const headers = answerHeaders(this.#headers)
+    if (!encoded) delete headers['content-encoding']
+    const readable = encoded ? null : body
+    if (status < 300) {
+      const event = this.#attempt.end(wholeAnswer(admitted, status, readable, this.#parts.tokensOfText))
+      this.#answered(() => this.#exchange.answer(admitted, status, headers, body, event))
+    } else {
+      this.#refused(status, headers, body, readable)
+    }
+  }
+
+  #refused(status: number, headers: AnswerHeaders, body: Buffer, readable: Buffer | null): void {
+    const { admitted } = this.#attempt
+    const end = refusedAnswer(admitted, status, readable)
+    if (mayBeRetried(status) && this.#movesOn(end)) return
+    const event = this.#attempt.end(end)
+    const refusal = refusalOfStatus(status, this.#providerName())
+    headers['x-bursar-error-source'] = 'provider'
+    const credential = admitted.candidate.providerKey?.value ?? null
+    const safe = readable === null ? body : Buffer.from(masked(readable.toString(), credential))
+    this.#answered(() => {
+      if (refusal === null) this.#exchange.answer(admitted, status, headers, safe, event)
+      else this.#exchange.refuse(refusal)
+    })
+  }
+
+  /** Hands the request on to the next candidate that fits, if the client still wants it and there is one. */
+  #movesOn(end: Outcome): boolean {
+    const { attempt } = this.#attempt.admitted.identity
+    if (this.#clientGone || attempt >= this.#parts.options.attemptsMax) return false
+    const next = this.#attempt.moveOn(end)
+    if (next === null) return false
+    this.#over = true
+    this.#exchange.moved(next.admitted)
+    this.#next(next)
+    return true
+  }
+
+  #giveUp(end: Outcome): void {
+    this.#over = true
+    this.#attempt.end(end)
+    this.#controller?.abort(GIVEN_UP)
+  }
+
+  /** Answers once what the attempt came to has been written down. */
+  #answered(answer: () => void): void {
+    this.#over = true
+    this.#chunks = []
+    if (this.#clientGone) return
+    this.#parts.facts.flushed(() => this.#guard(answer))
+  }
+
+  #providerName(): string {
+    return this.#attempt.admitted.candidate.provider.name
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      const { requestId } = this.#attempt.admitted.identity
+      this.#parts.log.error({ err: error, requestId }, 'a call to a provider failed for a reason of ours')
+      this.#over = true
+      this.#attempt.end(outcome(this.#controller === null ? 'unreached' : 'abandoned', this.#status))
+      this.#controller?.abort(GIVEN_UP)
+      this.#exchange.raw.destroy()
+    }
+  }
+}

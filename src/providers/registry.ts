@@ -1,0 +1,222 @@
+/**
+ * Registry: what each kind of provider speaks, where it listens, and how it is asked. The only place that knows providers apart.
+ */
+import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
+import type { Provider, ProviderKind } from '../store/entities.ts'
+
+/** Where the endpoints of a provider lie below its base URL, by the version its format puts into the path. */
+interface Surface {
+  /** Taken off the end of the base URL, where people do and do not write it, before the path below is added. */
+  readonly versions: readonly string[]
+  readonly paths: Readonly<Partial<Record<Endpoint, string>>>
+}
+
+interface Kind {
+  /** Null where every such provider has an address of its own. */
+  readonly defaultBaseUrl: string | null
+  readonly surfaces: Readonly<Partial<Record<ApiFormat, Surface>>>
+}
+
+const OPENAI_PATHS: Surface['paths'] = {
+  chat: '/chat/completions',
+  completions: '/completions',
+  responses: '/responses',
+  embeddings: '/embeddings',
+}
+const ANTHROPIC_PATHS: Surface['paths'] = { messages: '/v1/messages', count_tokens: '/v1/messages/count_tokens' }
+const GOOGLE_PATHS: Surface['paths'] = {
+  generate_content: ':generateContent',
+  stream_generate_content: ':streamGenerateContent',
+  count_tokens: ':countTokens',
+  embed_content: ':embedContent',
+}
+
+/** Below a path of its own: what an OpenAI client calls `/v1/chat/completions`. */
+function openaiBelow(prefix: string, versions: readonly string[], endpoints: readonly Endpoint[]): Surface {
+  const paths = endpoints.map((endpoint) => [endpoint, `${prefix}${OPENAI_PATHS[endpoint] ?? ''}`])
+  return { versions, paths: Object.fromEntries(paths) }
+}
+
+const OPENAI_ENDPOINTS: readonly Endpoint[] = ['chat', 'completions', 'responses', 'embeddings']
+
+export const KINDS: Readonly<Record<ProviderKind, Kind>> = {
+  openai: {
+    defaultBaseUrl: 'https://api.openai.com/v1',
+    surfaces: { openai: { versions: [], paths: OPENAI_PATHS } },
+  },
+  openai_compatible: { defaultBaseUrl: null, surfaces: { openai: { versions: [], paths: OPENAI_PATHS } } },
+  anthropic: {
+    defaultBaseUrl: 'https://api.anthropic.com',
+    surfaces: {
+      anthropic: { versions: ['/v1'], paths: ANTHROPIC_PATHS },
+      openai: openaiBelow('/v1', ['/v1'], ['chat']),
+    },
+  },
+  google: {
+    defaultBaseUrl: 'https://generativelanguage.googleapis.com',
+    surfaces: {
+      google: { versions: ['/v1beta', '/v1'], paths: GOOGLE_PATHS },
+      openai: openaiBelow('/v1beta/openai', ['/v1beta/openai', '/v1beta', '/v1'], ['chat', 'embeddings']),
+    },
+  },
+  azure: {
+    defaultBaseUrl: null,
+    surfaces: { openai: openaiBelow('', ['/openai/v1', '/openai'], OPENAI_ENDPOINTS) },
+  },
+  sim: {
+    defaultBaseUrl: null,
+    surfaces: {
+      openai: openaiBelow('/v1', ['/v1beta', '/v1'], OPENAI_ENDPOINTS),
+      anthropic: { versions: ['/v1beta', '/v1'], paths: ANTHROPIC_PATHS },
+      google: { versions: ['/v1beta', '/v1'], paths: GOOGLE_PATHS },
+    },
+  },
+}
+
+/** Whether a provider of this kind takes such requests in the caller's own format; nothing is ever translated. */
+export function speaks(kind: ProviderKind, format: ApiFormat, endpoint: Endpoint): boolean {
+  return KINDS[kind].surfaces[format]?.paths[endpoint] !== undefined
+}
+
+/** Where a request goes: the origin by which connections are pooled, and the path with its query. */
+export interface Target {
+  readonly origin: string
+  readonly path: string
+}
+
+/**
+ * The address of an endpoint at a provider.
+ *
+ * @param model as the provider names it, for the APIs that carry it in the path
+ * @param query as the client sent it, without the question mark
+ */
+export function targetOf(
+  provider: Pick<Provider, 'kind' | 'baseUrl' | 'apiVersion'>,
+  format: ApiFormat,
+  endpoint: Endpoint,
+  model: string,
+  query: string,
+): Target {
+  const { origin, path: given } = baseOf(provider.baseUrl)
+  // OpenAI's own address is written with and without its version.
+  const base = provider.kind === 'openai' && given === '' ? '/v1' : given
+  const surface = KINDS[provider.kind].surfaces[format]
+  const below = surface?.paths[endpoint]
+  if (surface === undefined || below === undefined) {
+    throw new RangeError(`a provider of kind ${provider.kind} does not take ${format} ${endpoint}`)
+  }
+  const version = surface.versions.find((ending) => base.endsWith(ending)) ?? ''
+  const root = base.slice(0, base.length - version.length)
+  if (provider.kind === 'azure') return azureTarget(origin, root, below, endpoint, model, query, provider.apiVersion)
+  if (format === 'google') {
+    const path = `${root}${version || '/v1beta'}/models/${encodeModel(model)}${below}`
+    return { origin, path: withQuery(path, query) }
+  }
+  return { origin, path: withQuery(root + below, query) }
+}
+
+/** With a version: the classic form, where the deployment stands in the path. Without: the one that looks like OpenAI's. */
+function azureTarget(
+  origin: string,
+  root: string,
+  below: string,
+  endpoint: Endpoint,
+  deployment: string,
+  query: string,
+  apiVersion: string | null,
+): Target {
+  if (apiVersion === null) return { origin, path: withQuery(`${root}/openai/v1${below}`, query) }
+  const parameters = [query, `api-version=${encodeURIComponent(apiVersion)}`].filter((part) => part !== '').join('&')
+  const deployments = endpoint === 'responses' ? '' : `/deployments/${encodeURIComponent(deployment)}`
+  return { origin, path: withQuery(`${root}/openai${deployments}${below}`, parameters) }
+}
+
+/** A model's name inside a path. Its slashes are its own (`models/…` is not repeated), everything else is escaped. */
+function encodeModel(model: string): string {
+  const name = model.startsWith('models/') ? model.slice('models/'.length) : model
+  return name.split('/').map(encodeURIComponent).join('/')
+}
+
+function withQuery(path: string, query: string): string {
+  return query === '' ? path : `${path}?${query}`
+}
+
+const bases = new Map<string, { readonly origin: string; readonly path: string }>()
+const BASES_MAX = 1_000
+
+/** Base URLs are few and parsed once; only admins make them. */
+function baseOf(baseUrl: string): { readonly origin: string; readonly path: string } {
+  let base = bases.get(baseUrl)
+  if (base === undefined) {
+    const url = new URL(baseUrl)
+    base = { origin: url.origin, path: url.pathname.replace(/\/+$/, '') }
+    if (bases.size >= BASES_MAX) bases.clear()
+    bases.set(baseUrl, base)
+  }
+  return base
+}
+
+/** What the provider calls the model: Azure knows it by the name of its deployment. */
+export function wireModel({ deployments }: Pick<Provider, 'deployments'>, model: string): string {
+  return Object.hasOwn(deployments, model) ? (deployments[model] ?? model) : model
+}
+
+/** The headers that carry a provider's credential, for the format it is asked in. */
+export function credentialHeaders(kind: ProviderKind, format: ApiFormat, value: string): readonly [string, string] {
+  if (kind === 'azure') return ['api-key', value]
+  if (format === 'google') return ['x-goog-api-key', value]
+  if (format === 'anthropic') return ['x-api-key', value]
+  return ['authorization', `Bearer ${value}`]
+}
+
+/** The first version of Azure's API that knows `stream_options`. */
+const AZURE_STREAM_OPTIONS = '2024-09-01'
+/** They refuse fields they do not know, and report usage without being asked. */
+const REPORT_UNASKED = /(^|\.)(mistral\.ai|perplexity\.ai)$/
+
+/** Whether a stream in OpenAI's format may be asked for its usage (`stream_options.include_usage`). */
+export function takesUsageOption({
+  kind,
+  baseUrl,
+  apiVersion,
+}: Pick<Provider, 'kind' | 'baseUrl' | 'apiVersion'>): boolean {
+  if (kind === 'azure') return apiVersion === null || !/^\d/.test(apiVersion) || apiVersion >= AZURE_STREAM_OPTIONS
+  return kind !== 'openai_compatible' || !REPORT_UNASKED.test(URL.parse(baseUrl)?.hostname ?? '')
+}
+
+export interface EnvironmentProvider {
+  readonly name: string
+  readonly kind: ProviderKind
+  readonly baseUrl: string
+}
+
+/** The variables of CONTRACT section 2: each one present adds its provider. */
+const ENVIRONMENT_PROVIDERS: Readonly<Record<string, EnvironmentProvider>> = {
+  OPENAI_API_KEY: { name: 'openai', kind: 'openai', baseUrl: 'https://api.openai.com/v1' },
+  ANTHROPIC_API_KEY: { name: 'anthropic', kind: 'anthropic', baseUrl: 'https://api.anthropic.com' },
+  GEMINI_API_KEY: { name: 'google', kind: 'google', baseUrl: 'https://generativelanguage.googleapis.com' },
+  MISTRAL_API_KEY: compatible('mistral', 'https://api.mistral.ai/v1'),
+  GROQ_API_KEY: compatible('groq', 'https://api.groq.com/openai/v1'),
+  DEEPSEEK_API_KEY: compatible('deepseek', 'https://api.deepseek.com/v1'),
+  XAI_API_KEY: compatible('xai', 'https://api.x.ai/v1'),
+  OPENROUTER_API_KEY: compatible('openrouter', 'https://openrouter.ai/api/v1'),
+  TOGETHER_API_KEY: compatible('together', 'https://api.together.xyz/v1'),
+  FIREWORKS_API_KEY: compatible('fireworks', 'https://api.fireworks.ai/inference/v1'),
+  CEREBRAS_API_KEY: compatible('cerebras', 'https://api.cerebras.ai/v1'),
+  PERPLEXITY_API_KEY: compatible('perplexity', 'https://api.perplexity.ai'),
+  COHERE_API_KEY: compatible('cohere', 'https://api.cohere.ai/compatibility/v1'),
+}
+
+function compatible(name: string, baseUrl: string): EnvironmentProvider {
+  return { name, kind: 'openai_compatible', baseUrl }
+}
+
+/** The providers whose keys the environment carries, with those keys. */
+export function providersFromEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): readonly (EnvironmentProvider & { readonly key: string })[] {
+  return Object.entries(ENVIRONMENT_PROVIDERS).flatMap(([variable, provider]) => {
+    const key = env[variable]?.trim() ?? ''
+    return key === '' ? [] : [{ ...provider, key }]
+  })
+}

@@ -1,0 +1,166 @@
+/**
+ * Routing: which providers may serve a request, in which order they are tried, and with which of their keys.
+ *
+ * `provider/model` names its provider and is never served by another. A bare model goes by the key's weights, else to whoever owns
+ * that name. Access is checked here, for every candidate, so no fallback can reach what the key may not use (F20).
+ */
+import { accept, type Result, refuse } from '../admission/decision.ts'
+import type { RequestFacts } from '../admission/request-facts.ts'
+import { accessOf, FULL_ACCESS, type Grant } from '../auth/access.ts'
+import type { Principal } from '../auth/principal.ts'
+import type { PriceBook } from '../pricing/price.ts'
+import type { AccessRule, PriceOverride, Provider, ProviderKey } from '../store/entities.ts'
+import { compileGlob } from '../store/glob.ts'
+import type { Candidate, Route } from './candidate.ts'
+import { type Claim, claimOf, LACKS, LISTS } from './ownership.ts'
+import { speaks } from './registry.ts'
+import { drawByWeight } from './weights.ts'
+
+/** The part of the governance store that routing reads. */
+export interface RoutingStore {
+  /** In the order in which they were made. */
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly prices: ReadonlyMap<string, PriceOverride>
+  providerByName(name: string): Provider | null
+}
+
+export interface RoutingOptions {
+  /** Other names for models. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** From 0 to 1, 1 excluded. */
+  readonly random: () => number
+  readonly prices: PriceBook
+  /** Wall time, ms. */
+  readonly now: number
+}
+
+type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel'>
+
+/** A provider that a request may go to. */
+interface Option {
+  readonly provider: Provider
+  readonly grant: Grant
+  readonly claim: Claim
+}
+
+/** Some APIs carry the model in the path, where such a name would lead elsewhere. */
+const DOT_SEGMENT = /(^|\/)\.{1,2}(\/|$)/
+
+/** All candidates of a request, in order; refused when there is none, for the first of the reasons of CONTRACT section 5 that applies. */
+export function route(
+  principal: Principal,
+  facts: RoutedFacts,
+  store: RoutingStore,
+  options: RoutingOptions,
+): Result<Route> {
+  const named = options.aliases.get(facts.requestedModel) ?? facts.requestedModel
+  const slash = named.indexOf('/')
+  const explicit = slash > 0 ? store.providerByName(named.slice(0, slash)) : null
+  const model = explicit === null ? named : named.slice(slash + 1)
+  if (DOT_SEGMENT.test(model)) return modelNotFound()
+  const choice =
+    explicit === null
+      ? chooseByName(principal, facts, model, store, options.random)
+      : checkNamed(principal, facts, model, explicit)
+  if (!choice.ok) return choice
+  const candidates = choice.value.flatMap(({ provider, grant }) => candidatesOf(provider, grant, model, options))
+  const [first, ...rest] = candidates
+  if (first !== undefined) return accept([first, ...rest])
+  return refuse('provider_not_allowed', 'This key may not use any credential of the provider.', { param: 'model' })
+}
+
+function checkNamed(
+  principal: Principal,
+  facts: RoutedFacts,
+  model: string,
+  provider: Provider,
+): Result<readonly Option[]> {
+  const access = accessOf(principal.key)
+  if (!access.allowsProvider(provider.name)) return providerNotAllowed()
+  const grant = access.grantOf(provider.name, model)
+  if (grant === null) return modelNotAllowed()
+  if (!serves(provider, facts) || model === '') return modelNotFound()
+  return accept([{ provider, grant, claim: LISTS }])
+}
+
+function chooseByName(
+  principal: Principal,
+  facts: RoutedFacts,
+  model: string,
+  store: RoutingStore,
+  random: () => number,
+): Result<readonly Option[]> {
+  const access = accessOf(principal.key)
+  const rules = principal.key?.access ?? null
+  const serving = [...store.providers.values()].filter((provider) => serves(provider, facts))
+  const having: Provider[] = []
+  const options: Option[] = []
+  for (const provider of serving) {
+    const claim = isNamed(rules, provider, model) ? LISTS : claimOf(provider, model, store.prices.values())
+    if (claim === LACKS) continue
+    having.push(provider)
+    const grant = access.grantOf(provider.name, model)
+    if (grant !== null) options.push({ provider, grant, claim })
+  }
+  if (options.length > 0) return accept(access === FULL_ACCESS ? surest(options) : weighted(options, random))
+
+  // Nobody: because of the provider, because of the model, or because nobody has it.
+  const concerned = having.length > 0 ? having : serving
+  const allowed = concerned.filter(({ name }) => access.allowsProvider(name))
+  if (allowed.length === 0 && concerned.length > 0) return providerNotAllowed()
+  if (concerned.length > 0 && allowed.every(({ name }) => access.grantOf(name, model) === null))
+    return modelNotAllowed()
+  return modelNotFound()
+}
+
+function serves({ enabled, kind }: Provider, { format, endpoint }: RoutedFacts): boolean {
+  return enabled && speaks(kind, format, endpoint)
+}
+
+/** Whether an admin has put this very model on the key's list for the provider: then the provider has it, whatever lists say. */
+function isNamed(rules: readonly AccessRule[] | null, provider: Provider, model: string): boolean {
+  if (rules === null) return false
+  return rules.some(
+    ({ provider: name, models }) =>
+      compileGlob(name.toLowerCase())(provider.name.toLowerCase()) &&
+      models?.some((pattern) => pattern !== '*' && compileGlob(pattern.toLowerCase())(model.toLowerCase())),
+  )
+}
+
+/** By the key's weights; where none of the options has one, as if there were no weights. */
+function weighted(options: readonly Option[], random: () => number): readonly Option[] {
+  const drawn = drawByWeight(options, ({ grant }) => grant.weight ?? 0, random)
+  return drawn.length > 0 ? drawn : surest(options)
+}
+
+/** The options with the best claim, in the order in which their providers were made. */
+function surest(options: readonly Option[]): readonly Option[] {
+  const best = Math.max(...options.map(({ claim }) => claim))
+  return options.filter(({ claim }) => claim === best)
+}
+
+function candidatesOf(provider: Provider, grant: Grant, model: string, options: RoutingOptions): Candidate[] {
+  const price = options.prices.priceOf(provider, model, options.now)
+  return keysOf(provider, grant, options.random).map((providerKey) => ({ provider, providerKey, model, price }))
+}
+
+/** The provider's keys that may be used, drawn by weight; `null` stands for a provider that wants none. */
+function keysOf({ keys }: Provider, { keyIds }: Grant, random: () => number): readonly (ProviderKey | null)[] {
+  const any = keyIds === null || keyIds.includes('*')
+  if (keys.length === 0) return any ? [null] : []
+  const usable = any ? keys : keys.filter(({ id }) => keyIds.includes(id))
+  const drawn = drawByWeight(usable, ({ weight }) => weight, random)
+  return drawn.length > 0 ? drawn : usable
+}
+
+function providerNotAllowed(): Result<never> {
+  return refuse('provider_not_allowed', 'This key may not use the provider of this model.', { param: 'model' })
+}
+
+function modelNotAllowed(): Result<never> {
+  return refuse('model_not_allowed', 'This key may not use this model.', { param: 'model' })
+}
+
+function modelNotFound(): Result<never> {
+  return refuse('model_not_found', 'No provider serves this model in this format.', { param: 'model' })
+}

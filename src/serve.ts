@@ -1,0 +1,108 @@
+/** `bursar serve`: starts the server, says where it is, and stops it when told to. */
+
+import { readFileSync } from 'node:fs'
+import { relative } from 'node:path'
+import process from 'node:process'
+import closeWithGrace from 'close-with-grace'
+import { hashKey } from './auth/virtual-key.ts'
+import { readConfig } from './config.ts'
+import { loadConfigFile } from './control/config-start.ts'
+import { readConfigFile } from './control/read-config.ts'
+import { usableKeyFile } from './first-key.ts'
+import { createLog } from './log.ts'
+import { listModels } from './providers/catalogue.ts'
+import { type Server, startServer } from './server.ts'
+import { VERSION } from './version.ts'
+
+/** What a stop may take beyond the drain: the last dump and the closing of the database. */
+const CLOSE_MARGIN_MS = 15_000
+
+/** Resolves when the server is ready. Throws errors whose messages are lines for the operator. */
+export async function serve(env: Readonly<Record<string, string | undefined>>, cwd: string): Promise<void> {
+  const config = readConfig(env, cwd)
+  const file =
+    config.configFile === null ? readConfigFile('bursar.yaml', '', env) : await loadConfigFile(config.configFile, env)
+  const log = createLog(config.logLevel)
+  for (const warning of config.warnings) log.warn({}, warning)
+
+  const { drainMs } = file.settings.server
+  const starting = new AbortController()
+  let server: Server | null = null
+  const grace = closeWithGrace(
+    { delay: drainMs + CLOSE_MARGIN_MS, logger: false, skip: ['SIGHUP', 'SIGUSR2'] },
+    async ({ signal, err }) => {
+      if (err !== undefined) log.fatal({ err }, 'stopping because of an error')
+      else log.info({ signal }, 'stopping: requests in flight may finish; a second signal ends at once')
+      starting.abort()
+      await server?.close(drainMs)
+      log.info({}, 'stopped')
+    },
+  )
+  const onFatal = (error: Error) => {
+    log.fatal({ err: error }, error.message)
+    process.exitCode = 1
+    void grace.close()
+  }
+  let running: Server
+  try {
+    running = await startServer({ config, file, env, log, signal: starting.signal, onFatal })
+  } catch (error) {
+    // Its own handler would turn a failed start into a clean exit.
+    grace.uninstall()
+    throw error
+  }
+  server = running
+  process.on('SIGHUP', () => running.reload().catch((error) => log.error({ err: error }, 'reload failed')))
+  process.stdout.write(banner(running, config.dataDir, cwd))
+}
+
+function banner(server: Server, dataDir: string, cwd: string): string {
+  const { store } = server.governance
+  const providers = [...store.providers.values()].filter(({ enabled }) => enabled).map(({ name }) => name)
+  const simulated =
+    server.sim === null ? '' : '  (simulated; no provider is configured: set OPENAI_API_KEY, for example)'
+  const lines = [
+    `Bursar ${VERSION}`,
+    `  gateway    ${server.gatewayUrl}`,
+    `  admin      ${server.adminUrl}  (reference: ${server.adminUrl}/docs)`,
+    `  admin key  ${server.adminKeyFile === null ? 'as in BURSAR_ADMIN_KEY' : shown(server.adminKeyFile, cwd)}`,
+    `  database   ${server.books.database.kind === 'embedded' ? `embedded, in ${shown(dataDir, cwd)}` : 'Postgres'}`,
+    `  providers  ${providers.join(', ') || 'none'}${simulated}`,
+    '',
+  ]
+  const example = exampleCall(server, dataDir, cwd)
+  if (example !== null) lines.push('Try it:', '', example, '')
+  return `${lines.join('\n')}\n`
+}
+
+/** A `curl` that works as pasted, with a key that this installation has made itself. */
+function exampleCall({ governance, gatewayUrl }: Server, dataDir: string, cwd: string): string | null {
+  const { store, clock } = governance
+  const now = clock.now()
+  const keyFile = usableKeyFile(store, dataDir, now)
+  const principal = keyFile === null ? null : store.principalByHash(hashKey(readFileSync(keyFile, 'utf8').trim()), now)
+  if (keyFile === null || principal === null) return null
+  const models = listModels(store, principal).map(({ model }) => model)
+  const model = PREFERRED.find((name) => models.includes(name)) ?? models[0]
+  if (model === undefined) return null
+  const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello!' }], max_tokens: 50 })
+  return [
+    `  curl -i ${gatewayUrl}/v1/chat/completions \\`,
+    `    -H "Authorization: Bearer $(cat ${quoted(shown(keyFile, cwd))})" \\`,
+    "    -H 'Content-Type: application/json' \\",
+    `    -d '${body}'`,
+  ].join('\n')
+}
+
+/** Small and cheap ones first. */
+const PREFERRED = ['sim-small', 'gpt-4o-mini', 'claude-haiku-4-5', 'gemini-2.5-flash', 'mistral-small-latest']
+
+/** A path as somebody in the working directory would write it. */
+function shown(path: string, cwd: string): string {
+  const short = relative(cwd, path)
+  return short === '' || short.startsWith('..') ? path : short
+}
+
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,65 @@
+/** Status: what `/readyz` and `GET /api/status` say about the whole process, read when asked. */
+import type { HealthState } from '../plugins/health.ts'
+import type { Governance } from './governance.ts'
+import type { Database } from './persist/database.ts'
+import type { Journal } from './persist/journal.ts'
+import type { Persister } from './persist/persister.ts'
+import type { StatusView } from './schemas/reports.ts'
+import type { ClockWatch } from './units/clock-watch.ts'
+import { formatTime, formatTimeOrNull } from './units/time.ts'
+import { PRICE_DATA_VERSION, VERSION } from './version.ts'
+
+export interface StatusParts {
+  readonly governance: Governance
+  readonly database: Database
+  readonly journal: Journal
+  readonly persister: Persister
+  readonly health: HealthState
+  readonly clockWatch: ClockWatch
+  /** Wall time in ms. */
+  readonly startedAt: number
+}
+
+export function statusOf({
+  governance,
+  database,
+  journal,
+  persister,
+  health,
+  clockWatch,
+  startedAt,
+}: StatusParts): StatusView {
+  const { clock, ledger } = governance
+  const { state } = persister
+  const now = clock.now()
+  return {
+    status: health.reasons.length === 0 ? 'ok' : 'degraded',
+    reasons: [...health.reasons],
+    version: VERSION,
+    started_at: formatTime(startedAt),
+    uptime_s: Math.max(0, Math.floor((now - startedAt) / 1_000)),
+    database: { kind: database.kind, reachable: !state.databaseAway },
+    journal: { accepting: journal.accepting, waiting_facts: state.factsWaiting, lag_bytes: state.journalLagBytes },
+    dump: {
+      last_at: formatTimeOrNull(state.lastDumpAt),
+      lag_ms: state.lastDumpAt === null ? null : Math.max(0, now - state.lastDumpAt),
+      last_ms: state.lastDumpMs,
+      last_error: state.lastError,
+    },
+    holds_open: ledger.openHoldCount,
+    quarantined_facts: state.quarantined,
+    prices: { version: PRICE_DATA_VERSION, updated_at: null, age_days: null },
+    clock_steps: clockWatch.steps,
+  }
+}
+
+/** What does not work although requests are served; empty when all is well. */
+export function degradations({ journal, persister }: Pick<StatusParts, 'journal' | 'persister'>): string[] {
+  const { state } = persister
+  const reasons: string[] = []
+  if (state.databaseAway) reasons.push('the database cannot be reached; usage waits in the journal')
+  else if (state.lastError !== null) reasons.push('usage cannot be written to the database; it waits in the journal')
+  if (!journal.accepting) reasons.push('the journal takes no new work')
+  if (state.quarantined > 0) reasons.push(`${state.quarantined} facts lie in quarantine`)
+  return reasons
+}

@@ -1,0 +1,57 @@
+/**
+ * Extract: the usage that a collected answer reports.
+ *
+ * Reports stand near the end of a body, after whatever the model wrote. So the end alone is parsed: `{` followed by everything from
+ * the last `"usage"` on is JSON only where that key belongs to the outermost object, so nothing a model writes into its answer can
+ * pass for a report, and an answer of megabytes costs no more than a short one.
+ */
+import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
+import { anthropicUsage, googleUsage, isObject, type JsonObject, openaiUsage } from './report.ts'
+import { NO_USAGE, type Usage } from './usage.ts'
+
+/** Above this size a body is not parsed whole to find a report that does not stand near its end. */
+const WHOLE_PARSE_MAX_BYTES = 4 * 1024 * 1024
+
+/** What the body of a successful answer reports, or null where it reports nothing that can be believed. */
+export function usageOfAnswer(
+  format: ApiFormat,
+  endpoint: Endpoint,
+  producesOutput: boolean,
+  body: Buffer,
+): Usage | null {
+  // Counting tokens is free of charge, and its answer's `input_tokens` is the count, not a charge.
+  if (endpoint === 'count_tokens') return NO_USAGE
+  const key = format === 'google' ? 'usageMetadata' : 'usage'
+  const usage = outermost(body, key)
+  if (usage === null) return null
+  switch (format) {
+    case 'openai':
+      return openaiUsage(usage, producesOutput)
+    case 'anthropic':
+      return anthropicUsage(usage)
+    case 'google':
+      return googleUsage(usage)
+  }
+}
+
+function outermost(body: Buffer, key: string): JsonObject | null {
+  const at = body.lastIndexOf(`"${key}"`)
+  if (at === -1) return null
+  const whole = parseObject(`{${body.toString('utf8', at)}`) ?? parseWhole(body)
+  const value = whole?.[key]
+  return isObject(value) ? value : null
+}
+
+function parseWhole(body: Buffer): JsonObject | null {
+  return body.length <= WHOLE_PARSE_MAX_BYTES ? parseObject(body.toString()) : null
+}
+
+/** The JSON object of a text, or null where it is none. */
+export function parseObject(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : null
+  } catch {
+    return null
+  }
+}

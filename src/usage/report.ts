@@ -1,0 +1,108 @@
+/**
+ * Report: a provider's own account of an attempt's tokens, read from the three shapes in which providers write it.
+ *
+ * Strict where money follows: a count that is negative, fractional, a string or absurdly large is no count, and a report without its
+ * main counts is no report. Lenient where providers differ: names of both OpenAI APIs, parts inside or beside their whole.
+ */
+import { NO_USAGE, type Usage } from './usage.ts'
+
+/** No attempt has a billion tokens; what says so is broken. */
+const TOKENS_MAX = 1_000_000_000
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function count(value: unknown): number | null {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= TOKENS_MAX ? value : null
+}
+
+function part(value: unknown, whole: number): number {
+  return Math.min(count(value) ?? 0, whole)
+}
+
+function object(value: unknown): JsonObject {
+  return isObject(value) ? value : {}
+}
+
+/**
+ * `usage` of chat, text completions, embeddings and responses.
+ *
+ * Some providers (xAI, Gemini's OpenAI surface) leave reasoning out of the output count but not out of the total, so the total wins
+ * where it is larger.
+ *
+ * @param producesOutput false for embeddings, whose report has no output count
+ */
+export function openaiUsage(usage: JsonObject, producesOutput: boolean): Usage | null {
+  const inputTokens = count(usage.prompt_tokens ?? usage.input_tokens)
+  if (inputTokens === null) return null
+  const beyondInput = (count(usage.total_tokens) ?? 0) - inputTokens
+  const completion = count(usage.completion_tokens ?? usage.output_tokens)
+  if (completion === null && producesOutput && beyondInput < 0) return null
+  const outputTokens = Math.max(completion ?? 0, beyondInput)
+  const input = object(usage.prompt_tokens_details ?? usage.input_tokens_details)
+  const output = object(usage.completion_tokens_details ?? usage.output_tokens_details)
+  const cached = input.cached_tokens ?? usage.prompt_cache_hit_tokens ?? usage.cached_tokens
+  return {
+    ...NO_USAGE,
+    inputTokens,
+    outputTokens,
+    cacheReadTokens: part(cached, inputTokens),
+    cacheWriteTokens: part(input.cache_write_tokens, inputTokens),
+    reasoningTokens: part(output.reasoning_tokens, outputTokens),
+    inputAudioTokens: part(input.audio_tokens, inputTokens),
+    outputAudioTokens: part(output.audio_tokens, outputTokens),
+  }
+}
+
+/** `usage` of messages: what is read from and written to the cache stands beside the input there, not inside it. */
+export function anthropicUsage(usage: JsonObject): Usage | null {
+  const plain = count(usage.input_tokens)
+  const outputTokens = count(usage.output_tokens)
+  if (plain === null || outputTokens === null) return null
+  const cacheReadTokens = count(usage.cache_read_input_tokens) ?? 0
+  const cacheWriteTokens = count(usage.cache_creation_input_tokens) ?? 0
+  return {
+    ...NO_USAGE,
+    inputTokens: plain + cacheReadTokens + cacheWriteTokens,
+    outputTokens,
+    cacheReadTokens,
+    cacheWriteTokens,
+    cacheWrite1hTokens: part(object(usage.cache_creation).ephemeral_1h_input_tokens, cacheWriteTokens),
+    reasoningTokens: part(object(usage.output_tokens_details).thinking_tokens, outputTokens),
+  }
+}
+
+/** A stream reports in two events: the later one is cumulative and repeats only what has changed. */
+export function mergedAnthropic(start: JsonObject, delta: JsonObject): JsonObject {
+  const merged: Record<string, unknown> = { ...start }
+  for (const [name, value] of Object.entries(delta)) if (value !== null) merged[name] = value
+  return merged
+}
+
+/** `usageMetadata`: thoughts stand beside the candidates, prompts of tools beside the prompt. */
+export function googleUsage(usage: JsonObject): Usage | null {
+  const prompt = count(usage.promptTokenCount)
+  if (prompt === null) return null
+  const inputTokens = prompt + (count(usage.toolUsePromptTokenCount) ?? 0)
+  const thoughts = count(usage.thoughtsTokenCount) ?? 0
+  const answered = (count(usage.candidatesTokenCount) ?? 0) + thoughts
+  const outputTokens = Math.max(answered, (count(usage.totalTokenCount) ?? 0) - inputTokens)
+  return {
+    ...NO_USAGE,
+    inputTokens,
+    outputTokens,
+    cacheReadTokens: part(usage.cachedContentTokenCount, inputTokens),
+    reasoningTokens: part(thoughts, outputTokens),
+    inputAudioTokens: part(audioOf(usage.promptTokensDetails), inputTokens),
+    outputAudioTokens: part(audioOf(usage.candidatesTokensDetails), outputTokens),
+  }
+}
+
+function audioOf(details: unknown): number {
+  if (!Array.isArray(details)) return 0
+  const audio = details.find((detail) => isObject(detail) && detail.modality === 'AUDIO')
+  return count(object(audio).tokenCount) ?? 0
+}

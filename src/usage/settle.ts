@@ -1,0 +1,122 @@
+/**
+ * Settle: how an attempt ended → what it is charged. DESIGN section 8's table, as data. Pure.
+ */
+import type { Estimate } from '../admission/estimate.ts'
+import type { UsageSource } from '../ledger/facts.ts'
+import { type Amounts, amountsOf } from '../ledger/hold.ts'
+import type { Price } from '../pricing/price.ts'
+import { type NanoUsd, ZERO_USD } from '../units/money.ts'
+import { NO_USAGE, type Usage } from './usage.ts'
+
+/** The ways an attempt can end. */
+export type Ending =
+  /** No connection, or reset before a status: the provider has done nothing. */
+  | 'unreached'
+  /** A status of 4xx or 5xx (or a redirect, which is not followed). */
+  | 'refused'
+  /** No status within the time allowed. */
+  | 'silent'
+  /** The client of a stream has gone before a status. */
+  | 'abandoned'
+  /** The call was given up after it was forwarded, and what it came to will never be known. */
+  | 'cancelled'
+  /** 2xx, then the client or the provider has gone. */
+  | 'cut'
+  /** 2xx, served whole. */
+  | 'complete'
+
+export interface Outcome {
+  readonly ending: Ending
+  /** The provider's status; null when there was none. */
+  readonly status: number | null
+  /** What the provider has reported, null for nothing. */
+  readonly usage: Usage | null
+  /** The report is the model's last word. A stream's reports before that leave out what came after them. */
+  readonly final: boolean
+  /** Tokens of text seen that no report counts; null where the answer could not be read. */
+  readonly textTokens: number | null
+}
+
+export function outcome(ending: Ending, status: number | null, rest: Partial<Outcome> = {}): Outcome {
+  return { ending, status, usage: null, final: true, textTokens: 0, ...rest }
+}
+
+interface Row {
+  /** Charged where nothing is reported; `text` is the input estimate and the text seen, `hold` all that was held. */
+  readonly unreported: 'nothing' | 'input' | 'text' | 'hold'
+  /** Whether a report is believed at all, and what it is called when it is not the last word. */
+  readonly reports: boolean
+  readonly source: UsageSource
+  readonly requests: 0 | 1
+}
+
+const TABLE: Readonly<Record<Ending, Row>> = {
+  unreached: { unreported: 'nothing', reports: false, source: 'estimated', requests: 0 },
+  refused: { unreported: 'nothing', reports: true, source: 'estimated', requests: 0 },
+  silent: { unreported: 'input', reports: false, source: 'estimated', requests: 0 },
+  abandoned: { unreported: 'input', reports: false, source: 'estimated', requests: 1 },
+  cancelled: { unreported: 'hold', reports: false, source: 'estimated', requests: 1 },
+  cut: { unreported: 'text', reports: true, source: 'partial', requests: 1 },
+  complete: { unreported: 'text', reports: true, source: 'estimated', requests: 1 },
+}
+
+/** What an attempt comes to. */
+export interface Resolution {
+  readonly amounts: Amounts
+  readonly usage: Usage
+  readonly cost: NanoUsd
+  /** Null when nothing is charged: the hold is voided. */
+  readonly source: UsageSource | null
+  readonly requests: 0 | 1
+  readonly success: boolean
+}
+
+/** @param price null where none is known: then only tokens count */
+export function resolutionOf(end: Outcome, estimate: Estimate, price: Price | null): Resolution {
+  const row = TABLE[end.ending]
+  const success = end.ending === 'complete'
+  const unseen = end.textTokens ?? estimate.outputTokens
+  if (row.reports && end.usage !== null) {
+    const usage = end.final ? end.usage : withOutput(end.usage, unseen)
+    const source = end.final ? 'reported' : row.source
+    return resolved(usage, price?.cost(usage) ?? ZERO_USD, source, row.requests, success)
+  }
+  const input: Usage = { ...NO_USAGE, inputTokens: estimate.inputTokens }
+  switch (row.unreported) {
+    case 'nothing':
+      return resolved(NO_USAGE, ZERO_USD, null, row.requests, success)
+    case 'input':
+      return resolved(input, estimate.inputCostNanoUsd, row.source, row.requests, success)
+    case 'hold': {
+      const held = withOutput(input, estimate.outputTokens)
+      return resolved(held, estimate.costNanoUsd, row.source, row.requests, success)
+    }
+    case 'text': {
+      const seen = withOutput(input, unseen)
+      return resolved(seen, price?.cost(seen) ?? ZERO_USD, row.source, row.requests, success)
+    }
+  }
+}
+
+function withOutput(usage: Usage, moreTokens: number): Usage {
+  return { ...usage, outputTokens: usage.outputTokens + moreTokens }
+}
+
+function resolved(
+  usage: Usage,
+  cost: NanoUsd,
+  source: UsageSource | null,
+  requests: 0 | 1,
+  success: boolean,
+): Resolution {
+  const input = BigInt(usage.inputTokens)
+  const output = BigInt(usage.outputTokens)
+  const amounts = amountsOf({
+    requests: BigInt(requests),
+    tokens: input + output,
+    input_tokens: input,
+    output_tokens: output,
+    cost,
+  })
+  return { amounts, usage, cost, source, requests, success }
+}

@@ -1,0 +1,222 @@
+/**
+ * Usage tracker: ends every attempt once, in the ledger and in the books.
+ *
+ * Who ends it may be the provider's answer, its death, the client's leaving or the net under them all; only the first counts. The
+ * attempt carries that state itself, so a repeat needs no memory of old ids.
+ */
+import type { Admitted } from '../admission/admission.ts'
+import type { RequestFacts } from '../admission/request-facts.ts'
+import type { FactSink, UsageEvent } from '../ledger/facts.ts'
+import { chargeLines, type Hold, type ResolveOutcome } from '../ledger/hold.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { METRICS } from '../store/entities.ts'
+import { familyOf, type ModelFamilies } from '../store/selectors.ts'
+import type { Clock } from '../units/clock.ts'
+import { newId } from '../units/id.ts'
+import type { Log } from '../units/log.ts'
+import { type Outcome, outcome, type Resolution, resolutionOf } from './settle.ts'
+
+export interface UsageTrackerParts {
+  readonly ledger: Ledger
+  readonly facts: FactSink
+  readonly clock: Clock
+  readonly log: Log
+  /** Learns from the input tokens that providers report, so that estimates get better. */
+  readonly estimator: { learn(facts: RequestFacts, family: string, reportedInputTokens: number): void }
+  readonly settings: { readonly modelFamilies: ModelFamilies }
+}
+
+export type UsageListener = (event: UsageEvent, admitted: Admitted) => void
+
+const COST = METRICS.indexOf('cost')
+
+export class UsageTracker {
+  readonly #parts: UsageTrackerParts
+  readonly #listeners: UsageListener[] = []
+  readonly #attempts = new Map<Hold, Attempt>()
+
+  constructor(parts: UsageTrackerParts) {
+    this.#parts = parts
+  }
+
+  /** Calls back with every event, after it has been posted and written down. What a listener throws is logged. */
+  onEvent(listener: UsageListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Takes over an admitted attempt, once: from now on somebody must end it. */
+  begin(admitted: Admitted): Attempt {
+    const attempt = new Attempt(this, admitted, this.#parts.clock.elapsed())
+    this.#attempts.set(admitted.hold, attempt)
+    return attempt
+  }
+
+  /** Returns the hold of a request that was admitted and then never forwarded, because a later hook refused it or failed. */
+  abandon(admitted: Admitted): void {
+    if (admitted.hold.state === 'held' && !this.#attempts.has(admitted.hold)) {
+      this.begin(admitted).end(outcome('unreached', null))
+    }
+  }
+
+  /** Attempts that have begun and not ended. */
+  get openAttempts(): number {
+    return this.#attempts.size
+  }
+
+  /** Ends attempts past every time-out with their input estimate. That there is one is a bug of ours, and is logged as such. */
+  expireOverdue(): number {
+    const { ledger, clock, log } = this.#parts
+    const overdue = ledger.overdue(clock.elapsed())
+    for (const hold of overdue) {
+      log.error({ requestId: hold.requestId, attempt: hold.attempt }, 'a hold was not resolved in time')
+      const attempt = this.#attempts.get(hold)
+      if (attempt === undefined) ledger.void(hold)
+      else attempt.expire()
+    }
+    return overdue.length
+  }
+
+  /** Posts, writes down and announces what an attempt came to. Called by the attempt, once. */
+  settle(attempt: Attempt, end: Outcome, resolution: Resolution): UsageEvent | null {
+    const { hold } = attempt.admitted
+    this.#attempts.delete(hold)
+    const { ledger } = this.#parts
+    const posted = resolution.source === null ? ledger.void(hold) : ledger.settle(hold, resolution.amounts)
+    if (posted !== 'done') return this.#late(attempt, resolution, posted)
+    return this.#record(attempt, end, resolution, resolution.source)
+  }
+
+  /** Writes down an attempt whose hold has moved on to the next one. */
+  recordMoved(attempt: Attempt, end: Outcome, resolution: Resolution): UsageEvent {
+    this.#attempts.delete(attempt.admitted.hold)
+    return this.#record(attempt, end, resolution, resolution.source)
+  }
+
+  /** Posts the orphaned amount of an attempt that nobody ended. */
+  recordExpired(attempt: Attempt, end: Outcome, resolution: Resolution): void {
+    this.#attempts.delete(attempt.admitted.hold)
+    if (this.#parts.ledger.expire(attempt.admitted.hold, resolution.amounts) !== 'done') return
+    this.#record(attempt, end, resolution, 'orphaned')
+  }
+
+  #record(attempt: Attempt, end: Outcome, resolution: Resolution, source: UsageEvent['usageSource']): UsageEvent {
+    const { admitted } = attempt
+    const { usage, cost, amounts, requests, success } = resolution
+    const { clock } = this.#parts
+    const charges = source === null ? [] : chargeLines(admitted.hold.charges, amounts)
+    const event: UsageEvent = {
+      ...admitted.identity,
+      endedAt: clock.now(),
+      status: end.status,
+      success,
+      refusedCode: null,
+      inputTokens: usage.inputTokens,
+      outputTokens: usage.outputTokens,
+      cacheReadTokens: usage.cacheReadTokens,
+      cacheWriteTokens: usage.cacheWriteTokens,
+      reasoningTokens: usage.reasoningTokens,
+      costNanoUsd: cost.toString(),
+      overageNanoUsd: overageOf(admitted.hold, cost).toString(),
+      usageSource: source,
+      requests,
+      latencyMs: Math.round(clock.elapsed() - attempt.startedAt),
+      ttftMs: attempt.firstByteAt === null ? null : Math.round(attempt.firstByteAt - attempt.startedAt),
+      charges,
+    }
+    if (source === 'reported') this.#learn(admitted, usage.inputTokens)
+    this.#append({ t: source === null ? 'void' : 'settle', event })
+    for (const listener of this.#listeners) this.#tell(listener, event, admitted)
+    return event
+  }
+
+  #learn({ request, candidate }: Admitted, inputTokens: number): void {
+    const { estimator, settings } = this.#parts
+    estimator.learn(request.facts, familyOf(settings.modelFamilies, candidate.model) ?? '', inputTokens)
+  }
+
+  /** An attempt that ends after its hold has expired: the orphaned amount was posted, the difference follows as a correction. */
+  #late({ admitted: { hold } }: Attempt, { amounts }: Resolution, found: ResolveOutcome): null {
+    const { ledger, clock, log } = this.#parts
+    log.error({ requestId: hold.requestId, attempt: hold.attempt, found }, 'an attempt ended twice or too late')
+    const charges = ledger.settleLate(hold, amounts)
+    if (charges.length === 0) return null
+    const reason = 'The attempt ended after its hold had expired.'
+    this.#append({ t: 'correct', id: newId(), at: clock.now(), reason, requestId: hold.requestId, charges })
+    return null
+  }
+
+  /** What the meters have taken stays taken even where the books cannot be written: the answer is paid for. */
+  #append(fact: Parameters<FactSink['append']>[0]): void {
+    try {
+      this.#parts.facts.append(fact)
+    } catch (error) {
+      this.#parts.log.error({ err: error, fact }, 'a settlement could not be written to the journal')
+    }
+  }
+
+  #tell(listener: UsageListener, event: UsageEvent, admitted: Admitted): void {
+    try {
+      listener(event, admitted)
+    } catch (error) {
+      this.#parts.log.error({ err: error, requestId: event.requestId }, 'a listener of usage events failed')
+    }
+  }
+}
+
+/** One call to a provider, from its admission to its end. */
+export class Attempt {
+  readonly admitted: Admitted
+  /** Monotonic ms. */
+  readonly startedAt: number
+  /** Monotonic ms at which the first byte of the answer's body came; null before. */
+  firstByteAt: number | null = null
+  readonly #tracker: UsageTracker
+  #ended = false
+  #expired = false
+
+  constructor(tracker: UsageTracker, admitted: Admitted, startedAt: number) {
+    this.#tracker = tracker
+    this.admitted = admitted
+    this.startedAt = startedAt
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Ends the attempt. Null when it had ended before: then nothing has changed. */
+  end(end: Outcome): UsageEvent | null {
+    if (this.#ended) return null
+    this.#ended = true
+    return this.#tracker.settle(this, end, this.#resolve(end))
+  }
+
+  /** Ends the attempt and begins the next one, its hold moved in one step. Null when no candidate is left that fits: then it has not ended. */
+  moveOn(end: Outcome): Attempt | null {
+    if (this.#ended || this.#expired) return null
+    const resolution = this.#resolve(end)
+    const next = this.admitted.next(resolution.amounts)
+    if (next === null) return null
+    this.#ended = true
+    this.#tracker.recordMoved(this, end, resolution)
+    return this.#tracker.begin(next)
+  }
+
+  /** Ends in the ledger what nobody has ended; whoever still does it makes a correction. */
+  expire(): void {
+    if (this.#ended || this.#expired) return
+    const end = outcome('abandoned', null)
+    this.#expired = true
+    this.#tracker.recordExpired(this, end, this.#resolve(end))
+  }
+
+  #resolve(end: Outcome): Resolution {
+    const { estimate, candidate } = this.admitted
+    return resolutionOf(end, estimate, candidate.price)
+  }
+}
+
+function overageOf(hold: Hold, cost: bigint): bigint {
+  const held = hold.charges.find(({ metric }) => metric === COST)
+  return held !== undefined && cost > held.amount ? cost - held.amount : 0n
+}

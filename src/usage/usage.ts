@@ -1,0 +1,28 @@
+/**
+ * Usage: the tokens of one attempt, in the contract's terms.
+ *
+ * `inputTokens` is all input, cache reads and writes included; `outputTokens` includes reasoning. The other fields are parts of
+ * these two, never additions to them.
+ */
+export interface Usage {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly cacheReadTokens: number
+  /** All cache writes; `cacheWrite1hTokens` is the part that is kept for an hour, which some providers price higher. */
+  readonly cacheWriteTokens: number
+  readonly cacheWrite1hTokens: number
+  readonly reasoningTokens: number
+  readonly inputAudioTokens: number
+  readonly outputAudioTokens: number
+}
+
+export const NO_USAGE: Usage = {
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadTokens: 0,
+  cacheWriteTokens: 0,
+  cacheWrite1hTokens: 0,
+  reasoningTokens: 0,
+  inputAudioTokens: 0,
+  outputAudioTokens: 0,
+}

@@ -1,0 +1,424 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { readFacts } from '../../src/admission/read-facts.ts'
+import type { ApiFormat, Endpoint, RequestFacts } from '../../src/admission/request-facts.ts'
+
+interface Asked {
+  readonly body: unknown
+  readonly format?: ApiFormat
+  readonly pathModel?: string | null
+  readonly query?: string
+  readonly headers?: Record<string, string>
+}
+
+function read(endpoint: Endpoint, { body, format, pathModel, query = '', headers = {} }: Asked) {
+  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+  const formatOf = { messages: 'anthropic', count_tokens: 'anthropic' } as const
+  const google = endpoint.endsWith('content')
+  const own = google ? 'google' : endpoint in formatOf ? 'anthropic' : 'openai'
+  const inPath = pathModel === undefined ? (google ? 'gemini-2.5-flash' : null) : pathModel
+  return readFacts({ endpoint, format: format ?? own, pathModel: inPath, query, headers, body: bytes })
+}
+
+function factsOf(endpoint: Endpoint, asked: Asked): RequestFacts {
+  const result = read(endpoint, asked)
+  assert.ok(result.ok, result.ok ? '' : result.refusal.message)
+  return result.value
+}
+
+function paramOf(endpoint: Endpoint, asked: Asked): string | undefined {
+  const result = read(endpoint, asked)
+  assert.ok(!result.ok, `not refused: ${JSON.stringify(asked)}`)
+  assert.equal(result.refusal.code, 'invalid_request')
+  return result.refusal.param
+}
+
+const user = (content: unknown) => ({ role: 'user', content })
+const BASE64 = 'A'.repeat(4_000)
+
+describe('model and headers', () => {
+  test('the model is the body’s, with its place; a missing, empty or overlong one is refused', () => {
+    const facts = factsOf('chat', { body: { messages: [], model: 'openai/gpt-4o' } })
+    assert.equal(facts.requestedModel, 'openai/gpt-4o')
+    assert.ok(facts.modelSpan !== null)
+    assert.equal(facts.body.toString('utf8', facts.modelSpan.start, facts.modelSpan.end), '"openai/gpt-4o"')
+    assert.equal(factsOf('chat', { body: { model: 'm'.repeat(256) } }).requestedModel.length, 256)
+    for (const endpoint of ['chat', 'completions', 'responses', 'embeddings', 'messages', 'count_tokens'] as const) {
+      for (const model of [
+        undefined,
+        null,
+        1,
+        {},
+        ['gpt-4o'],
+        '',
+        'm'.repeat(257),
+        'gpt\n4',
+        'gpt\u0000',
+        'gpt\u0085',
+      ]) {
+        assert.equal(paramOf(endpoint, { body: { model } }), 'model', `${endpoint} ${JSON.stringify(model)}`)
+      }
+    }
+    assert.equal(paramOf('chat', { body: '{"model":"gpt-\\ud800"}' }), 'model')
+  })
+
+  test('where the path carries the model the body need not, and nothing in the body is replaced', () => {
+    const azure = factsOf('chat', { body: { messages: [] }, pathModel: 'gpt-4o' })
+    assert.deepEqual([azure.requestedModel, azure.modelSpan], ['gpt-4o', null])
+    assert.equal(paramOf('generate_content', { body: {}, pathModel: 'm'.repeat(257) }), 'model')
+  })
+
+  test('F20 a list of models to fall back to is refused', () => {
+    assert.equal(paramOf('chat', { body: { model: 'a', models: ['b'] } }), 'models')
+  })
+
+  test('tags are at most five of at most 64 characters', () => {
+    const tagged = (tags: string) => ({ body: { model: 'm' }, headers: { 'x-bursar-tags': tags } })
+    assert.deepEqual(factsOf('chat', tagged('a, b ,,c')).tags, ['a', 'b', 'c'])
+    assert.deepEqual(factsOf('chat', { body: { model: 'm' } }).tags, [])
+    assert.equal(factsOf('chat', tagged('t'.repeat(64))).tags.length, 1)
+    assert.equal(paramOf('chat', tagged('t'.repeat(65))), 'x-bursar-tags')
+    assert.equal(factsOf('chat', tagged('a,b,c,d,e')).tags.length, 5)
+    assert.equal(paramOf('chat', tagged('a,b,c,d,e,f')), 'x-bursar-tags')
+  })
+
+  test('a dry run is asked for by 1; a misspelt wish for one is refused rather than forwarded and charged', () => {
+    const asking = (value: string) => ({ body: { model: 'm' }, headers: { 'x-bursar-dry-run': value } })
+    assert.equal(factsOf('chat', asking('1')).dryRun, true)
+    assert.equal(factsOf('chat', asking('0')).dryRun, false)
+    assert.equal(factsOf('chat', { body: { model: 'm' } }).dryRun, false)
+    assert.equal(paramOf('chat', asking('yes')), 'x-bursar-dry-run')
+  })
+
+  test('F26 the body is kept byte for byte, and so is the query', () => {
+    const body = '{ "model":"m",\n "big": 12345678901234567890, "x": 1.0 }'
+    const facts = factsOf('chat', { body, query: 'api-version=2024-10-21&x=%20' })
+    assert.equal(facts.body.toString(), body)
+    assert.equal(facts.query, 'api-version=2024-10-21&x=%20')
+  })
+})
+
+describe('ceilings and counts', () => {
+  const bad = [-1, 1.5, 2 ** 53, 1e300, '100', true, [], {}]
+
+  test('those that are no non-negative safe integers are refused by name', () => {
+    const rows: readonly [Endpoint, string][] = [
+      ['chat', 'max_tokens'],
+      ['chat', 'max_completion_tokens'],
+      ['chat', 'max_output_tokens'],
+      ['chat', 'n'],
+      ['completions', 'max_tokens'],
+      ['completions', 'n'],
+      ['completions', 'best_of'],
+      ['responses', 'max_output_tokens'],
+      ['responses', 'max_tool_calls'],
+      ['embeddings', 'max_tokens'],
+      ['messages', 'max_tokens'],
+    ]
+    for (const [endpoint, name] of rows) {
+      for (const value of bad) assert.equal(paramOf(endpoint, { body: { model: 'm', [name]: value } }), name)
+      for (const value of [0, 1, 2 ** 53 - 1, null]) factsOf(endpoint, { body: { model: 'm', [name]: value } })
+    }
+    assert.equal(paramOf('chat', { body: '{"model":"m","max_tokens":9007199254740993}' }), 'max_tokens')
+    assert.equal(paramOf('chat', { body: '{"model":"m","n":1e400}' }), 'n')
+  })
+
+  test('Gemini’s are looked for in the generation config, under both spellings', () => {
+    for (const [config, names] of [
+      ['generationConfig', ['maxOutputTokens', 'candidateCount']],
+      ['generation_config', ['max_output_tokens', 'candidate_count']],
+    ] as const) {
+      for (const name of names) {
+        for (const value of bad) {
+          assert.equal(paramOf('generate_content', { body: { [config]: { [name]: value } } }), `${config}.${name}`)
+        }
+      }
+      const facts = factsOf('generate_content', { body: { [config]: { [names[0]]: 7, [names[1]]: 3 } } })
+      assert.deepEqual([facts.outputCeiling, facts.choices], [7, 3])
+    }
+  })
+
+  test('the ceiling is the endpoint’s own; of two names for it, the larger', () => {
+    assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 5 } }).outputCeiling, 5)
+    assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 5, max_completion_tokens: 9 } }).outputCeiling, 9)
+    assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 0 } }).outputCeiling, 0)
+    assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: null } }).outputCeiling, null)
+    assert.equal(factsOf('chat', { body: { model: 'm', max_output_tokens: 5 } }).outputCeiling, null)
+    assert.equal(factsOf('responses', { body: { model: 'm', max_output_tokens: 5 } }).outputCeiling, 5)
+    assert.equal(factsOf('responses', { body: { model: 'm', max_tokens: 5 } }).outputCeiling, null)
+    assert.equal(factsOf('messages', { body: { model: 'm', max_tokens: 5 } }).outputCeiling, 5)
+  })
+
+  test('choices are the answers of every prompt', () => {
+    assert.equal(factsOf('chat', { body: { model: 'm', n: 3 } }).choices, 3)
+    assert.equal(factsOf('chat', { body: { model: 'm', n: 0 } }).choices, 1)
+    const completions = (body: object) => factsOf('completions', { body: { model: 'm', ...body } }).choices
+    assert.equal(completions({ prompt: 'a' }), 1)
+    assert.equal(completions({ prompt: ['a', 'b'], n: 3 }), 6)
+    assert.equal(completions({ prompt: ['a', 'b'], n: 1, best_of: 5 }), 10)
+    assert.equal(completions({ prompt: [1, 2, 3], n: 2 }), 2)
+    assert.equal(completions({ prompt: [[1, 2], [3]], n: 2 }), 4)
+    assert.equal(completions({ prompt: [] }), 1)
+  })
+})
+
+describe('types and streams', () => {
+  test('fields of a wrong type are refused by name', () => {
+    const rows: readonly [Endpoint, object, string][] = [
+      ['chat', { stream: 'true' }, 'stream'],
+      ['chat', { stream: 1 }, 'stream'],
+      ['chat', { messages: 'hi' }, 'messages'],
+      ['chat', { messages: {} }, 'messages'],
+      ['chat', { tools: {} }, 'tools'],
+      ['chat', { stream_options: true }, 'stream_options'],
+      ['chat', { stream_options: { include_usage: 1 } }, 'stream_options.include_usage'],
+      ['responses', { background: 'yes' }, 'background'],
+      ['messages', { stream: 'true' }, 'stream'],
+      ['messages', { messages: 'hi' }, 'messages'],
+      ['generate_content', { generationConfig: [] }, 'generationConfig'],
+    ]
+    for (const [endpoint, body, param] of rows)
+      assert.equal(
+        paramOf(endpoint, {
+          body: { model: undefined, ...(endpoint === 'generate_content' ? {} : { model: 'm' }), ...body },
+        }),
+        param,
+      )
+  })
+
+  test('null means absent', () => {
+    const facts = factsOf('chat', { body: { model: 'm', stream: null, stream_options: null, tools: null, n: null } })
+    assert.deepEqual([facts.stream, facts.asksForUsage, facts.choices], [false, false, 1])
+  })
+
+  test('whether the client asked for the usage of its stream, and where that stands', () => {
+    const facts = factsOf('chat', { body: '{"model":"m","stream":true,"stream_options": {"include_usage":true} }' })
+    assert.deepEqual([facts.stream, facts.asksForUsage], [true, true])
+    assert.ok(facts.streamOptionsSpan !== null)
+    const { start, end } = facts.streamOptionsSpan
+    assert.equal(facts.body.toString('utf8', start, end), '{"include_usage":true}')
+    assert.equal(factsOf('chat', { body: { model: 'm', stream: true } }).streamOptionsSpan, null)
+    assert.equal(factsOf('chat', { body: { model: 'm', stream_options: {} } }).asksForUsage, false)
+  })
+
+  test('Gemini streams by its path', () => {
+    assert.equal(factsOf('stream_generate_content', { body: {} }).stream, true)
+    assert.equal(factsOf('generate_content', { body: { stream: true } }).stream, false)
+  })
+
+  test('responses in the background are refused for now', () => {
+    assert.equal(paramOf('responses', { body: { model: 'm', background: true } }), 'background')
+    factsOf('responses', { body: { model: 'm', background: false } })
+  })
+
+  test('embeddings and counts produce no output', () => {
+    assert.equal(factsOf('embeddings', { body: { model: 'm', input: 'a', max_tokens: 9 } }).producesOutput, false)
+    const counted = factsOf('count_tokens', { body: { model: 'm', max_tokens: 9, stream: true } })
+    assert.deepEqual([counted.producesOutput, counted.outputCeiling, counted.stream], [false, null, false])
+    assert.equal(factsOf('embed_content', { body: {} }).producesOutput, false)
+    const google = { body: {}, format: 'google', pathModel: 'gemini-2.5-flash' } as const
+    assert.equal(factsOf('count_tokens', google).producesOutput, false)
+    assert.equal(factsOf('chat', { body: { model: 'm' } }).producesOutput, true)
+  })
+
+  test('a body that names another model than its path is refused', () => {
+    assert.equal(paramOf('generate_content', { body: { model: 'models/gemini-2.5-pro' } }), 'model')
+    assert.equal(paramOf('embed_content', { body: { requests: [{ model: 'models/gemini-2.5-pro' }] } }), 'model')
+    const counted = {
+      body: { generateContentRequest: { model: 'x' } },
+      format: 'google',
+      pathModel: 'gemini-2.5-flash',
+    } as const
+    assert.equal(paramOf('count_tokens', counted), 'model')
+    factsOf('embed_content', { body: { requests: [{ model: 'models/gemini-2.5-flash' }] } })
+    factsOf('generate_content', { body: { model: 'gemini-2.5-flash' }, pathModel: 'google/gemini-2.5-flash' })
+  })
+})
+
+describe('size', () => {
+  test('text is counted in bytes of UTF-8, the whole body', () => {
+    const body = { model: 'm', messages: [user('日本語'), user('hi')] }
+    const facts = factsOf('chat', { body })
+    assert.equal(facts.textBytes, Buffer.byteLength(JSON.stringify(body)))
+    assert.deepEqual([facts.messages, facts.attachments, facts.usesStoredInput], [2, 0, false])
+  })
+
+  test('messages and tools are counted, format by format', () => {
+    const tools = [{ type: 'function', function: { name: 'f' } }]
+    assert.equal(factsOf('chat', { body: { model: 'm', messages: [user('a'), user('b')], tools } }).messages, 3)
+    assert.equal(factsOf('completions', { body: { model: 'm', prompt: ['a', 'b'] } }).messages, 2)
+    assert.equal(factsOf('responses', { body: { model: 'm', input: 'a' } }).messages, 1)
+    assert.equal(
+      factsOf('responses', { body: { model: 'm', input: [user('a')], instructions: 'b', tools } }).messages,
+      3,
+    )
+    assert.equal(factsOf('embeddings', { body: { model: 'm', input: ['a', 'b', 'c'] } }).messages, 3)
+    const anthropic = { model: 'm', messages: [user('a')], system: 'b', tools: [{ name: 'f' }] }
+    assert.equal(factsOf('messages', { body: anthropic }).messages, 3)
+    const google = {
+      contents: [{ parts: [{ text: 'a' }] }, { parts: [{ text: 'b' }] }],
+      systemInstruction: { parts: [{ text: 'c' }] },
+      tools: [{ functionDeclarations: [{ name: 'f' }, { name: 'g' }] }],
+    }
+    assert.equal(factsOf('generate_content', { body: google }).messages, 5)
+    const snake = {
+      contents: google.contents,
+      system_instruction: google.systemInstruction,
+      tools: [{ function_declarations: [{ name: 'f' }] }],
+    }
+    assert.equal(factsOf('generate_content', { body: snake }).messages, 4)
+    assert.equal(factsOf('embed_content', { body: { requests: [{}, {}] } }).messages, 2)
+  })
+
+  test('inline images and files count as attachments and their base64 not as text', () => {
+    const data = `data:image/png;base64,${BASE64}`
+    const rows: readonly [Endpoint, object, subtracted: number][] = [
+      ['chat', { messages: [user([{ type: 'image_url', image_url: { url: data } }])] }, data.length],
+      ['chat', { messages: [user([{ type: 'image_url', image_url: data }])] }, data.length],
+      [
+        'chat',
+        { messages: [user([{ type: 'input_audio', input_audio: { data: BASE64, format: 'wav' } }])] },
+        BASE64.length,
+      ],
+      ['chat', { messages: [user([{ type: 'file', file: { filename: 'a.pdf', file_data: BASE64 } }])] }, BASE64.length],
+      ['responses', { input: [user([{ type: 'input_image', image_url: data }])] }, data.length],
+      ['responses', { input: [user([{ type: 'input_file', filename: 'a.pdf', file_data: data }])] }, data.length],
+      [
+        'responses',
+        { input: [{ type: 'computer_call_output', output: { type: 'computer_screenshot', image_url: data } }] },
+        data.length,
+      ],
+      [
+        'responses',
+        { input: [{ type: 'function_call_output', output: [{ type: 'input_image', image_url: data }] }] },
+        data.length,
+      ],
+      [
+        'messages',
+        { messages: [user([{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: BASE64 } }])] },
+        BASE64.length,
+      ],
+      [
+        'messages',
+        {
+          messages: [
+            user([{ type: 'document', source: { type: 'base64', media_type: 'application/pdf', data: BASE64 } }]),
+          ],
+        },
+        BASE64.length,
+      ],
+      [
+        'messages',
+        {
+          messages: [
+            user([
+              {
+                type: 'tool_result',
+                content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: BASE64 } }],
+              },
+            ]),
+          ],
+        },
+        BASE64.length,
+      ],
+      [
+        'generate_content',
+        { contents: [{ parts: [{ inlineData: { mimeType: 'image/png', data: BASE64 } }] }] },
+        BASE64.length,
+      ],
+      [
+        'generate_content',
+        { contents: [{ parts: [{ inline_data: { mime_type: 'image/png', data: BASE64 } }] }] },
+        BASE64.length,
+      ],
+    ]
+    for (const [endpoint, fields, subtracted] of rows) {
+      const body = endpoint === 'generate_content' ? fields : { model: 'm', ...fields }
+      const facts = factsOf(endpoint, { body })
+      const label = JSON.stringify(fields).slice(0, 90)
+      assert.deepEqual([facts.attachments, facts.usesStoredInput], [1, false], label)
+      assert.equal(facts.textBytes, JSON.stringify(body).length - subtracted, label)
+    }
+  })
+
+  test('an inline file of text stays text: its bytes become tokens', () => {
+    const rows: readonly [Endpoint, object][] = [
+      ['chat', { model: 'm', messages: [user([{ type: 'file', file: { filename: 'a.md', file_data: BASE64 } }])] }],
+      [
+        'chat',
+        { model: 'm', messages: [user([{ type: 'file', file: { file_data: `data:text/plain;base64,${BASE64}` } }])] },
+      ],
+      [
+        'messages',
+        {
+          model: 'm',
+          messages: [user([{ type: 'document', source: { type: 'text', media_type: 'text/plain', data: BASE64 } }])],
+        },
+      ],
+      ['generate_content', { contents: [{ parts: [{ inlineData: { mimeType: 'text/csv', data: BASE64 } }] }] }],
+    ]
+    for (const [endpoint, body] of rows)
+      assert.equal(factsOf(endpoint, { body }).textBytes, JSON.stringify(body).length)
+  })
+
+  test('text that only looks like an attachment stays text', () => {
+    const data = `data:image/png;base64,${BASE64}`
+    const body = { model: 'm', messages: [user(data), user([{ type: 'text', text: data, image_url: { url: data } }])] }
+    const facts = factsOf('chat', { body })
+    assert.deepEqual([facts.textBytes, facts.attachments], [JSON.stringify(body).length, 0])
+  })
+
+  test('what the provider fetches or has stored is noted, because its size says nothing', () => {
+    const image = 'https://example.com/a.png'
+    const rows: readonly [Endpoint, object][] = [
+      ['chat', { model: 'm', messages: [user([{ type: 'image_url', image_url: { url: image } }])] }],
+      ['chat', { model: 'm', messages: [user([{ type: 'file', file: { file_id: 'file-1' } }])] }],
+      ['chat', { model: 'm', messages: [], web_search_options: {} }],
+      ['responses', { model: 'm', input: 'a', previous_response_id: 'resp_1' }],
+      ['responses', { model: 'm', input: 'a', conversation: 'conv_1' }],
+      ['responses', { model: 'm', prompt: { id: 'pmpt_1' } }],
+      ['responses', { model: 'm', input: 'a', tools: [{ type: 'web_search' }] }],
+      ['responses', { model: 'm', input: 'a', tools: [{ type: 'file_search' }] }],
+      ['responses', { model: 'm', input: [{ type: 'item_reference', id: 'i' }] }],
+      ['responses', { model: 'm', input: [user([{ type: 'input_file', file_url: image }])] }],
+      ['messages', { model: 'm', messages: [user([{ type: 'image', source: { type: 'url', url: image } }])] }],
+      ['messages', { model: 'm', messages: [user([{ type: 'document', source: { type: 'file', file_id: 'f' } }])] }],
+      ['messages', { model: 'm', messages: [], tools: [{ type: 'web_search_20250305', name: 'web_search' }] }],
+      ['messages', { model: 'm', messages: [], mcp_servers: [{}] }],
+      ['generate_content', { cachedContent: 'c' }],
+      ['generate_content', { cached_content: 'c' }],
+      ['generate_content', { tools: [{ googleSearch: {} }] }],
+      ['generate_content', { contents: [{ parts: [{ fileData: { fileUri: image } }] }] }],
+    ]
+    for (const [endpoint, body] of rows)
+      assert.equal(factsOf(endpoint, { body }).usesStoredInput, true, JSON.stringify(body))
+  })
+
+  test('tools that the client runs itself are not input we cannot see', () => {
+    const rows: readonly [Endpoint, object][] = [
+      ['chat', { model: 'm', tools: [{ type: 'function' }, { type: 'custom' }] }],
+      ['responses', { model: 'm', tools: [{ type: 'function' }, { type: 'apply_patch' }] }],
+      ['messages', { model: 'm', tools: [{ name: 'f' }, { type: 'custom' }, { type: 'bash_20250124' }] }],
+      ['generate_content', { tools: [{ functionDeclarations: [] }] }],
+    ]
+    for (const [endpoint, body] of rows)
+      assert.equal(factsOf(endpoint, { body }).usesStoredInput, false, JSON.stringify(body))
+  })
+
+  test('F18 a body of 400 KB is read in milliseconds', () => {
+    const content = 'The quick brown fox jumps over the "lazy" dog.\nAnd then it sleeps. '.repeat(1_450)
+    const body = Buffer.from(
+      JSON.stringify({ model: 'm', messages: [1, 2, 3, 4].map(() => user(content)), max_tokens: 9 }),
+    )
+    assert.ok(body.length > 400_000)
+    const source = { endpoint: 'chat', format: 'openai', pathModel: null, query: '', headers: {}, body } as const
+    let best = Number.POSITIVE_INFINITY
+    for (let run = 0; run < 60; run += 1) {
+      const start = performance.now()
+      assert.ok(readFacts(source).ok)
+      best = Math.min(best, performance.now() - start)
+    }
+    // Some 1 ms; the margin is for slow and busy machines.
+    assert.ok(best < 10, `${best} ms`)
+  })
+})

