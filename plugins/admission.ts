@@ -1,14 +1,17 @@
 /**
  * Admission: holds what the request may use on every limit of its chain, in one step, or refuses it.
  *
- * Hook: preHandler, because the model is in the body. After the gates have registered what they enforce; before the proxy.
+ * Before it refuses a request that would fit with fewer input tokens than its bytes suggest, it has them counted and asks once more; from
+ * that second check to its hold nothing is awaited either.
+ *
+ * Hooks: onClose, to end the counting thread; preHandler, because the model is in the body. After the gates have registered what they enforce; before the proxy.
  * Leaves behind: `request.admitted`, whose hold the usage tracker resolves. A dry run is answered here and goes no further.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { AdmissionRequest, Admitted } from '../src/admission/admission.ts'
-import { explain } from '../src/admission/explanation.ts'
 import { limitHeaders } from '../src/admission/headers.ts'
+import { explainCounted, recounted } from '../src/tokens/near-limit.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 declare module 'fastify' {
@@ -20,10 +23,12 @@ declare module 'fastify' {
 
 export default fp(
   async function admission(fastify) {
-    const { admission, clock, ledger, store } = fastify.governance
-    const read = ledger.read.bind(ledger)
+    const { admission, clock, counter, ledger, store } = fastify.governance
+    const readAll = ledger.readAll.bind(ledger)
 
     fastify.decorateRequest('admitted', null)
+
+    fastify.addHook('onClose', () => counter.close())
 
     fastify.addHook('preHandler', async (request: FastifyRequest, reply: FastifyReply) => {
       if (request.routeOptions.config.endpoint == null) return
@@ -31,16 +36,20 @@ export default fp(
       if (principal === null || facts === null || route === null) throw new AdmissionOutOfOrder('admission')
 
       const wanted: AdmissionRequest = { requestId: request.bursarId, principal, facts, route }
-      if (facts.dryRun) return reply.send(explain(admission, wanted, read, clock.now()))
+      if (facts.dryRun) return reply.send(await explainCounted(fastify.governance, wanted))
 
-      const decision = admission.admit(wanted)
+      let decision = admission.admit(wanted)
+      if (!decision.ok) {
+        const counted = await recounted(fastify.governance, wanted)
+        if (counted !== null) decision = admission.admit(counted)
+      }
       if (decision.ok) {
         request.admitted = decision.value
         return
       }
       const [first] = route
       const chain = admission.chains.of(store, principal, first.provider.name, first.model)
-      reply.headers(limitHeaders(chain, read, clock.now()))
+      reply.headers(limitHeaders(chain, readAll, clock.now()))
       throw new GatewayError(decision.refusal)
     })
   },

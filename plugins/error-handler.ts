@@ -4,8 +4,10 @@
  * Hooks: none; Fastify's error handler, its handler for paths that do not exist, and a list of the routes, by which a wrong method on
  * a known path is told from an unknown path. Registered before the routes whose errors it renders.
  */
+import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { clientErrorResponse } from '../src/admission/client-error.ts'
 import type { Refusal } from '../src/admission/decision.ts'
 import { errorBody, errorHeaders, formatOfPath, statusOf } from '../src/admission/error-body.ts'
 import { refusalOfError } from '../src/admission/error-refusal.ts'
@@ -38,6 +40,13 @@ export default fp(
   },
   { name: 'error-handler', fastify: '5.x' },
 )
+
+/** For Fastify's option `clientErrorHandler`: what Node.js's parser cannot take. */
+export function clientErrors(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  if (socket.writable) socket.end(clientErrorResponse(error.code))
+  else socket.destroy()
+}
 
 /**
  * For Fastify's option `frameworkErrors`: what the router itself cannot take, before any route or hook is known.

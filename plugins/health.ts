@@ -16,10 +16,13 @@ export interface HealthOptions {
   state: HealthState
 }
 
-const health: FastifyPluginAsync<HealthOptions> = async function health(fastify, { state }) {
-  fastify.get('/livez', { logLevel: 'warn' }, async () => ({ status: 'ok' }))
+/** Load balancers ask with HEAD, too, and often enough to fill a log. */
+const OPTIONS = { logLevel: 'warn', exposeHeadRoute: true } as const
 
-  fastify.get('/readyz', { logLevel: 'warn' }, async (_request, reply) => {
+const health: FastifyPluginAsync<HealthOptions> = async function health(fastify, { state }) {
+  fastify.get('/livez', OPTIONS, async () => ({ status: 'ok' }))
+
+  fastify.get('/readyz', OPTIONS, async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     if (state.phase !== 'ready') return reply.code(503).send({ status: state.phase })
     return state.reasons.length === 0 ? { status: 'ok' } : { status: 'degraded', reasons: state.reasons }

@@ -49,7 +49,7 @@ export default fp<ProxyOptions>(
         log: fastify.log,
         tokensOfText: ({ request, candidate }, bytes) => {
           const family = familyOf(settings.modelFamilies, candidate.model) ?? ''
-          return Math.ceil(bytes * estimator.ratioOf(request.facts.format, family))
+          return estimator.tokensOfText(bytes, request.facts.format, family)
         },
         options: callOptionsOf(settings, answerMaxBytes),
       },
@@ -62,10 +62,10 @@ export default fp<ProxyOptions>(
     })
     fastify.addHook('onClose', () => dispatcher.close(Math.max(0, drainUntil - clock.elapsed())))
 
-    const read = ledger.read.bind(ledger)
+    const readAll = ledger.readAll.bind(ledger)
     const ownHeaders = (admitted: Admitted, event: UsageEvent | null) => ({
       ...servedHeaders(admitted, event),
-      ...limitHeaders(admitted.chain, read, clock.now()),
+      ...limitHeaders(admitted.chain, readAll, clock.now()),
     })
 
     const exchangeOf = (request: FastifyRequest, reply: FastifyReply, first: Admitted): Exchange => ({
@@ -75,14 +75,15 @@ export default fp<ProxyOptions>(
         reply.code(status).headers(headers).headers(ownHeaders(admitted, event)).send(body)
       },
       begin(admitted, status, headers) {
-        reply.headers(headers).headers(ownHeaders(admitted, null)).hijack()
-        // A client that leaves is told by 'close'; an 'error' that nobody hears would end the process.
-        reply.raw.on('error', () => {})
+        reply.headers(headers).headers(ownHeaders(admitted, null))
         // Fastify types the values of all headers alike, Node.js each by its name.
-        return reply.raw.writeHead(status, reply.getHeaders() as OutgoingHttpHeaders)
+        const raw = reply.raw.writeHead(status, reply.getHeaders() as OutgoingHttpHeaders)
+        reply.hijack()
+        // A client that leaves is told by 'close'; an 'error' that nobody hears would end the process.
+        return raw.on('error', () => {})
       },
-      refuse(refusal) {
-        reply.headers(ownHeaders(request.admitted ?? first, null)).send(new GatewayError(refusal))
+      refuse(refusal, event) {
+        reply.headers(ownHeaders(request.admitted ?? first, event)).send(new GatewayError(refusal))
       },
       moved(admitted) {
         request.admitted = admitted

@@ -14,12 +14,12 @@ import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 const selfService: FastifyPluginAsync = async function selfService(fastify) {
   const { store, ledger, clock } = fastify.governance
-  const read = ledger.read.bind(ledger)
+  const readAll = ledger.readAll.bind(ledger)
   const modelsOf = (principal: Principal) =>
     listedModels(listModels(store, principal), (name) => store.providerByName(name) !== null)
 
   fastify.get('/v1/key', async (request, reply) => {
-    const own = presentOwnKey(principalOf(request), store, read, clock.now())
+    const own = presentOwnKey(principalOf(request), store, readAll, clock.now())
     if (own === null) throw new GatewayError({ code: 'key_missing', message: 'Send the key you are asking about.' })
     reply.header('cache-control', 'no-store')
     return own

@@ -42,6 +42,9 @@ export default fp<UsageTrackerOptions>(
     // The one log line of a request that reached a provider: ids and amounts, never what was said.
     tracker.onEvent(({ charges: _, ...event }) => fastify.log.info(event, 'attempt ended'))
 
+    // Thresholds (alert_at) that the posted amounts have reached.
+    tracker.onEvent((event) => fastify.governance.alerts.look(event))
+
     const refusals = new RefusalRecorder(fastify.governance.facts, fastify.governance.clock)
     fastify.addHook('onError', (request, _reply, error, done) => {
       const { principal, facts, bursarId: requestId, admitted } = request

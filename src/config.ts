@@ -114,7 +114,9 @@ function variable(env: Environment, name: string): string | null {
 }
 
 function host(env: Environment, name: string): string {
-  const value = variable(env, name) ?? '127.0.0.1'
+  const value = variable(env, name) ?? 'localhost'
+  // One address, whatever the machine's resolver makes of the name: a second listener would be one nobody drains.
+  if (value === 'localhost') return '127.0.0.1'
   if (isIP(value) !== 0 || /^[A-Za-z0-9.-]{1,253}$/.test(value)) return value
   throw bad(name, value, 'not an address or host name', 'an address such as 127.0.0.1 or 0.0.0.0')
 }
@@ -153,7 +155,12 @@ function dumpCron(env: Environment): string {
   try {
     if (new Cron(value, { paused: true }).nextRun() !== null) return value
   } catch (error) {
-    throw bad('BURSAR_DUMP_CRON', value, (error as Error).message, 'a cron expression such as */10 * * * * *')
+    throw bad(
+      'BURSAR_DUMP_CRON',
+      value,
+      `not a cron expression (${(error as Error).message.replace(/\.$/, '')})`,
+      'a cron expression such as */10 * * * * *',
+    )
   }
   throw bad('BURSAR_DUMP_CRON', value, 'it never fires', 'a cron expression such as */10 * * * * *')
 }

@@ -23,8 +23,10 @@ export async function makeFirstKey(control: Control, store: GovernanceStore, dat
   if (store.virtualKeys.size > 0 || existsSync(file)) return
   await control.write(SYSTEM_ACTOR, async (work) => {
     const { value } = await createVirtualKey(work, { name: NAME, limits: [...LIMITS] })
-    mkdirSync(join(dataDir, 'keys'), { recursive: true, mode: 0o700 })
-    writeFileSync(file, `${value}\n`, { mode: 0o600 })
+    work.afterwards(() => {
+      mkdirSync(join(dataDir, 'keys'), { recursive: true, mode: 0o700 })
+      writeFileSync(file, `${value}\n`, { mode: 0o600 })
+    })
   })
 }
 

@@ -23,13 +23,11 @@ import usageTracker from '../plugins/usage-tracker.ts'
 import type { Governance } from './governance.ts'
 import type { Database } from './persist/database.ts'
 import type { Persister } from './persist/persister.ts'
-import type { UsageTracker } from './usage/tracker.ts'
 
 export interface GatewayOptions {
   readonly governance: Governance
   readonly database: Database
   readonly persister: Persister
-  readonly tracker: UsageTracker
   readonly health: HealthState
   /** CIDR list: whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[]
@@ -57,7 +55,7 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     // One indivisible hold on everything the gates have named.
     scope.register(admission)
     // Ends every attempt once, whatever happens to the socket.
-    scope.register(usageTracker, { tracker: options.tracker })
+    scope.register(usageTracker)
     // Forwards, meters, falls back.
     scope.register(proxy)
     // What a key may ask about itself.

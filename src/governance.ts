@@ -11,16 +11,22 @@ import type { PriceBook } from './pricing/price.ts'
 import { createPriceBook } from './pricing/price-book.ts'
 import type { Settings } from './schemas/settings.ts'
 import { GovernanceStore } from './store/governance-store.ts'
+import { TokenCounter } from './tokens/counter.ts'
 import type { Clock } from './units/clock.ts'
 import type { Log } from './units/log.ts'
+import { Alerts } from './usage/alerts.ts'
 
 export interface Governance {
   readonly store: GovernanceStore
   readonly ledger: Ledger
   readonly admission: Admission
   readonly estimator: Estimator
+  /** Counts the tokens of requests that are near a limit. */
+  readonly counter: TokenCounter
   /** Where users have been seen. */
   readonly addresses: AddressBook
+  /** Which shares of limits have been reached. */
+  readonly alerts: Alerts
   readonly prices: PriceBook
   readonly facts: FactSink
   readonly clock: Clock
@@ -37,7 +43,11 @@ export interface GovernanceParts {
 
 export function createGovernance({ settings, clock, facts, log }: GovernanceParts): Governance {
   const ledger = new Ledger(new Meters(() => clock.elapsed()))
-  const estimator = new Estimator({ assumedOutputTokens: settings.outputCeiling.assumedTokens })
+  const estimator = new Estimator({
+    assumedOutputTokens: settings.outputCeiling.assumedTokens,
+    otherTokenizers: settings.estimate.otherTokenizers,
+  })
+  const counter = new TokenCounter({ clock, log })
   const admission = new Admission({
     ledger,
     facts,
@@ -54,11 +64,12 @@ export function createGovernance({ settings, clock, facts, log }: GovernancePart
   })
   const addresses = new AddressBook({ store, facts, log, userDefaults: settings.userDefaults })
   admission.serve(store)
+  const alerts = new Alerts({ store, ledger, facts, clock, log })
   const prices = createPriceBook(store, settings)
-  return { store, ledger, admission, estimator, addresses, prices, facts, clock, settings }
+  return { store, ledger, admission, estimator, counter, addresses, alerts, prices, facts, clock, settings }
 }
 
-/** A stream may run this long in all; what is held longer than every time-out together was forgotten by somebody. */
+/** Far longer than any stream runs: what is held beyond this and every time-out was forgotten by somebody. */
 const STREAM_MAX_MS = 24 * 3_600_000
 
 function holdMaxMs({ server }: Settings): number {

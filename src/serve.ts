@@ -17,6 +17,11 @@ import { VERSION } from './version.ts'
 /** What a stop may take beyond the drain: the last dump and the closing of the database. */
 const CLOSE_MARGIN_MS = 15_000
 
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const
+const SAME_SIGNAL_MS = 500
+/** Those that are handled here, or that must not stop anything. */
+const OWN_SIGNALS: ('SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGUSR2')[] = [...STOP_SIGNALS, 'SIGHUP', 'SIGUSR2']
+
 /** Resolves when the server is ready. Throws errors whose messages are lines for the operator. */
 export async function serve(env: Readonly<Record<string, string | undefined>>, cwd: string): Promise<void> {
   const config = readConfig(env, cwd)
@@ -28,19 +33,21 @@ export async function serve(env: Readonly<Record<string, string | undefined>>, c
   const { drainMs } = file.settings.server
   const starting = new AbortController()
   let server: Server | null = null
-  const grace = closeWithGrace(
-    { delay: drainMs + CLOSE_MARGIN_MS, logger: false, skip: ['SIGHUP', 'SIGUSR2'] },
-    async ({ signal, err }) => {
-      if (err !== undefined) log.fatal({ err }, 'stopping because of an error')
-      else log.info({ signal }, 'stopping: requests in flight may finish; a second signal ends at once')
-      starting.abort()
-      await server?.close(drainMs)
-      log.info({}, 'stopped')
-    },
-  )
+  let fatal: Error | null = null
+  const delay = drainMs + CLOSE_MARGIN_MS
+  const onTimeout = () => log.fatal({ delay }, 'stopping took too long; what is in the journal is safe')
+  const grace = closeWithGrace({ delay, logger: false, skip: OWN_SIGNALS, onTimeout }, async ({ err }) => {
+    if (err !== undefined) log.fatal({ err }, 'stopping because of an error')
+    starting.abort()
+    await server?.close(drainMs)
+    // Thrown, so that whoever restarts what has failed sees that it has.
+    if (fatal !== null) throw fatal
+    log.info({}, 'stopped')
+  })
+  stopOnSignals(log, grace.close)
   const onFatal = (error: Error) => {
     log.fatal({ err: error }, error.message)
-    process.exitCode = 1
+    fatal = error
     void grace.close()
   }
   let running: Server
@@ -54,6 +61,27 @@ export async function serve(env: Readonly<Record<string, string | undefined>>, c
   server = running
   process.on('SIGHUP', () => running.reload().catch((error) => log.error({ err: error }, 'reload failed')))
   process.stdout.write(banner(running, config.dataDir, cwd))
+}
+
+/**
+ * The first signal stops with grace, a second one at once. npm hands the terminal's Ctrl-C on to a process that has had it already: what comes
+ * within a moment of the first is the same one.
+ */
+function stopOnSignals(log: ReturnType<typeof createLog>, stop: () => void): void {
+  let firstAt: number | null = null
+  for (const signal of STOP_SIGNALS) {
+    process.on(signal, () => {
+      const at = performance.now()
+      if (firstAt === null) {
+        firstAt = at
+        log.info({ signal }, 'stopping: requests in flight may finish; a second signal ends at once')
+        stop()
+      } else if (at - firstAt > SAME_SIGNAL_MS) {
+        log.warn({ signal }, 'ending at once')
+        process.exit(1)
+      }
+    })
+  }
 }
 
 function banner(server: Server, dataDir: string, cwd: string): string {

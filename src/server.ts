@@ -3,11 +3,12 @@
  *
  * data directory → books (database, lock, migrations, journal, recovery) → store → declarations → listeners, and with them the worker
  */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Cron } from 'croner'
-import Fastify, { type FastifyInstance, LogController } from 'fastify'
-import { frameworkErrors } from '../plugins/error-handler.ts'
 import admin from './admin.ts'
-import type { Config, Listener } from './config.ts'
+import { Closers } from './closers.ts'
+import type { Config } from './config.ts'
 import { Control } from './control/control.ts'
 import { ManagementKeys } from './control/management-keys.ts'
 import type { ReadConfigFile } from './control/read-config.ts'
@@ -17,17 +18,16 @@ import { explainFor } from './explain.ts'
 import { makeFirstKey } from './first-key.ts'
 import gateway from './gateway.ts'
 import { createGovernance, type Governance } from './governance.ts'
+import { createApp, listen, mustBeFree } from './listeners.ts'
 import type { createLog } from './log.ts'
 import { type Books, openBooks } from './persist/books.ts'
 import { type DataDir, openDataDir, readOrCreateSecretFile } from './persist/data-dir.ts'
 import { Persister } from './persist/persister.ts'
 import type { Sim } from './sim/server.ts'
 import { degradations, statusOf } from './status.ts'
-import { loadStore, reloadStore } from './store-loading.ts'
+import { loadStore, reloadStore, rollLimits } from './store-loading.ts'
 import { systemClock } from './units/clock.ts'
 import { ClockWatch } from './units/clock-watch.ts'
-import { newId } from './units/id.ts'
-import { UsageTracker } from './usage/tracker.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -55,16 +55,16 @@ export interface Server {
   close(drainMs: number): Promise<void>
 }
 
-/** Longest names in a path: a model name of 256 characters, each of which may be escaped. */
-const PARAM_LENGTH_MAX = 1_024
+const IDLE_SWEEP_MS = 100
 
 /** Throws errors whose messages are lines for the operator; then everything that was open has been closed again. */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const opened = new Closers()
+  const opened = new Closers(options.log)
   try {
     return await open(options, opened)
   } catch (error) {
-    await opened.close()
+    // What could not be closed has been logged; what stopped the start is what the operator must read.
+    await opened.close().catch(() => {})
     throw error
   }
 }
@@ -74,11 +74,16 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   const { settings } = file
   const clock = systemClock
   const startedAt = clock.now()
-  const health: Health = { phase: 'starting', reasons: [] }
+  const health = new Health()
 
+  await mustBeFree('BURSAR', config.gateway)
+  await mustBeFree('BURSAR_ADMIN', config.admin)
   const dataDir = openDataDir(config.dataDir)
   opened.add(async () => dataDir.release())
   const rootKey = config.adminKey ?? readOrCreateSecretFile(dataDir.path, 'admin-key')
+  if (config.databaseUrl === null && !existsSync(join(dataDir.path, 'database'))) {
+    log.info({}, 'first start: making the embedded database takes some seconds')
+  }
   const books = await openBooksOf(options, dataDir)
   opened.add(() => books.close())
 
@@ -86,7 +91,6 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   const { store, ledger } = governance
   const loading = { books, governance, log }
   await loadStore(loading)
-  const tracker = new UsageTracker({ ...governance, log })
 
   const control = new Control({
     db: books.database.db,
@@ -105,7 +109,6 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   await makeFirstKey(control, store, dataDir.path)
 
   const clockWatch = new ClockWatch(clock, log)
-  const rolled = (cost: boolean) => [...store.limits.values()].filter(({ metric }) => (metric === 'cost') === cost)
   const persister = new Persister({
     ...books,
     clock,
@@ -113,27 +116,30 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     schedule: config.dumpCron,
     steps: [
       { name: 'watch the clock', run: () => clockWatch.look() },
-      { name: 'roll rate limits', run: (now) => ledger.roll(rolled(false), now) },
-      { name: 'roll budgets', run: (now) => ledger.roll(rolled(true), now) },
+      { name: 'roll rate limits', run: (now) => rollLimits(governance, (metric) => metric !== 'cost', now) },
+      { name: 'roll budgets', run: (now) => rollLimits(governance, (metric) => metric === 'cost', now) },
     ],
   })
-  Object.defineProperty(health, 'reasons', { get: () => degradations({ journal: books.journal, persister }) })
+  health.watch(() => degradations({ journal: books.journal, persister }))
 
-  const reload = async () => {
-    await reloadStore(loading)
-    await managementKeys.load()
-  }
+  // In turn with the writers, and after a dump: what memory knows and the database does not yet must not be read back as undone.
+  const reload = () =>
+    control.inTurn(async () => {
+      const since = clock.now()
+      await persister.run()
+      await reloadStore(loading, since)
+      await managementKeys.load()
+    })
 
-  const gatewayApp = createApp(options, settings.server.bodyLimitBytes)
+  const gatewayApp = createApp(log, settings.server.bodyLimitBytes)
   gatewayApp.register(gateway, {
     governance,
     database: books.database,
     persister,
-    tracker,
     health,
     trustedProxies: config.trustedProxies,
   })
-  const adminApp = createApp(options, settings.server.bodyLimitBytes)
+  const adminApp = createApp(log, settings.server.bodyLimitBytes)
   const status = {
     governance,
     database: books.database,
@@ -151,8 +157,9 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     reload,
     explain: (asked) => explainFor(governance, asked),
   })
-  opened.add(() => adminApp.close())
+  // The admin side goes first, so that the last dump, which comes with the gateway's end, has everything.
   opened.add(() => gatewayApp.close())
+  opened.add(() => adminApp.close())
 
   const tidy = new Cron(
     '0 * * * * *',
@@ -178,8 +185,9 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     close(drainMs) {
       health.phase = 'draining'
       // Streams may finish, but not for ever; idle keep-alive connections would hold the close up all that time.
-      const idle = setInterval(() => gatewayApp.server.closeIdleConnections(), 100)
-      const deadline = setTimeout(() => gatewayApp.server.closeAllConnections(), drainMs)
+      const servers = [gatewayApp.server, adminApp.server]
+      const idle = setInterval(() => servers.forEach((server) => void server.closeIdleConnections()), IDLE_SWEEP_MS)
+      const deadline = setTimeout(() => servers.forEach((server) => void server.closeAllConnections()), drainMs)
       return opened.close().finally(() => {
         clearInterval(idle)
         clearTimeout(deadline)
@@ -188,9 +196,18 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   }
 }
 
-interface Health {
-  phase: 'starting' | 'ready' | 'draining'
-  readonly reasons: readonly string[]
+/** Read by both listeners whenever they are asked. */
+class Health {
+  phase: 'starting' | 'ready' | 'draining' = 'starting'
+  #look: () => readonly string[] = () => []
+
+  get reasons(): readonly string[] {
+    return this.#look()
+  }
+
+  watch(look: () => readonly string[]): void {
+    this.#look = look
+  }
 }
 
 function openBooksOf({ config, file, log, signal, onFatal }: ServerOptions, dataDir: DataDir): Promise<Books> {
@@ -205,47 +222,4 @@ function openBooksOf({ config, file, log, signal, onFatal }: ServerOptions, data
     ...(signal === undefined ? {} : { signal }),
     onLockLost: onFatal,
   })
-}
-
-function createApp({ log }: ServerOptions, bodyLimit: number): FastifyInstance {
-  return Fastify({
-    loggerInstance: log,
-    // One line per request is the usage tracker's; the framework's two would double the cost of logging.
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
-    genReqId: newId,
-    bodyLimit,
-    frameworkErrors,
-    exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: PARAM_LENGTH_MAX, ignoreTrailingSlash: true },
-    return503OnClosing: false,
-  }) as unknown as FastifyInstance
-}
-
-async function listen(
-  app: FastifyInstance,
-  { host, port }: Listener,
-  onFatal: (error: Error) => void,
-): Promise<string> {
-  const address = await app.listen({ host, port })
-  app.server.on('error', onFatal)
-  return address
-}
-
-/** What has been opened, to be closed in the reverse order. */
-class Closers {
-  readonly #closers: (() => Promise<unknown>)[] = []
-  #closing: Promise<void> | null = null
-
-  add(close: () => Promise<unknown>): void {
-    this.#closers.push(close)
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#closeAll()
-    return this.#closing
-  }
-
-  async #closeAll(): Promise<void> {
-    for (const close of this.#closers.reverse()) await close()
-  }
 }

@@ -1,8 +1,10 @@
 /** Store loading: from the books into memory, at the start and again after somebody has worked on the database by hand. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Governance } from './governance.ts'
 import type { Books } from './persist/books.ts'
 import { type LoadReport, load } from './persist/load.ts'
-import type { Change, EntityKind } from './store/entities.ts'
+import type { Change, EntityKind, Limit, Metric } from './store/entities.ts'
+import type { GovernanceStore } from './store/governance-store.ts'
 import type { Log } from './units/log.ts'
 
 export interface LoadParts {
@@ -27,24 +29,26 @@ export async function loadStore({ books, governance, log }: LoadParts): Promise<
 }
 
 /**
- * Reads the entities again and replaces what differs, in one step. Meters go on counting: what is in memory is newer than the books. Only
- * limits that are new get their numbers from there.
+ * Reads the entities again and puts them in place of those in memory, in one step. Meters go on counting: what is in memory is newer than
+ * the books. Only limits that are new get their numbers from there. Runs while nobody writes; what the gateway itself has disabled after
+ * `since` (ms), when the books were last brought up to date, stays disabled.
  */
-export async function reloadStore({ books, governance, log }: LoadParts): Promise<void> {
+export async function reloadStore({ books, governance, log }: LoadParts, since: number): Promise<void> {
   const { store, ledger, clock } = governance
-  const puts: Change[] = []
+  const read: Change[] = []
   const restores: (() => void)[] = []
   const report = await load({
     db: books.database.db,
     secrets: books.secrets,
     targets: {
-      entities: (changes) => puts.push(...changes),
+      entities: (changes) => read.push(...changes),
       addresses: () => {},
       meter: (limitId, state) => {
         if (ledger.meterOf(limitId) === null) restores.push(() => ledger.restore(limitId, state))
       },
     },
   })
+  const puts = read.map((change) => stillDisabled(change, store, since))
   const loaded = new Set(puts.map((change) => (change.op === 'put' ? change.entity.id : change.id)))
   const inMemory: readonly (readonly [EntityKind, ReadonlyMap<string, unknown>])[] = [
     ['customer', store.customers],
@@ -61,6 +65,39 @@ export async function reloadStore({ books, governance, log }: LoadParts): Promis
   store.apply([...deletes, ...puts], clock.now())
   for (const restore of restores) restore()
   tell(report, log)
+}
+
+/** A user over its addresses is disabled in memory at once and in the database with the next dump. */
+function stillDisabled(change: Change, { users }: GovernanceStore, since: number): Change {
+  if (change.op !== 'put' || change.kind !== 'user' || change.entity.disabledAt !== null) return change
+  const live = users.get(change.entity.id)
+  if (live == null || live.disabledAt === null || live.disabledAt < since) return change
+  const { disabledAt, disabledReason } = live
+  return { ...change, entity: { ...change.entity, disabledAt, disabledReason } }
+}
+
+/** How many limits are rolled without the event loop turning: a millisecond or two. */
+const ROLLED_AT_ONCE = 1_000
+
+/**
+ * Rolls the limits whose metric is `wanted` into the window of `now` (ms). Only reports wait for it, so it takes its time: requests are
+ * served between its pieces.
+ */
+export async function rollLimits(
+  { store, ledger }: Pick<Governance, 'store' | 'ledger'>,
+  wanted: (metric: Metric) => boolean,
+  now: number,
+): Promise<void> {
+  let piece: Limit[] = []
+  for (const limit of store.limits.values()) {
+    if (!wanted(limit.metric)) continue
+    piece.push(limit)
+    if (piece.length < ROLLED_AT_ONCE) continue
+    ledger.roll(piece, now)
+    piece = []
+    await nextTurn()
+  }
+  ledger.roll(piece, now)
 }
 
 function tell({ counts, problems }: LoadReport, log: Log): void {

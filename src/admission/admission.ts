@@ -14,10 +14,13 @@ import type { Metric } from '../store/entities.ts'
 import type { GovernanceStore } from '../store/governance-store.ts'
 import { familyOf, type ModelFamilies } from '../store/selectors.ts'
 import type { Clock } from '../units/clock.ts'
+import { CandidateRefusals } from './candidate-refusals.ts'
 import { type Chain, Chains } from './chain.ts'
-import { accept, type Refusal, type Result, refuse } from './decision.ts'
+import { accept, type Result, refuse } from './decision.ts'
 import type { Estimate } from './estimate.ts'
 import type { Gate } from './gate.ts'
+import { identityOf } from './identity.ts'
+import { isCountedExactly } from './precise-count.ts'
 import { refusalOf } from './refusal.ts'
 import type { RequestFacts } from './request-facts.ts'
 
@@ -26,7 +29,9 @@ export interface AdmissionParts {
   readonly ledger: Ledger
   readonly facts: FactSink
   readonly clock: Clock
-  readonly estimator: { estimate(facts: RequestFacts, price: Price | null, family: string): Estimate }
+  readonly estimator: {
+    estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly: boolean): Estimate
+  }
   readonly families: ModelFamilies
   /** What a model without a price means under an enforced cost limit; a fallback price is the price book's business. */
   readonly refuseUnknownPrice: boolean
@@ -49,8 +54,11 @@ export interface Admitted {
   readonly estimate: Estimate
   readonly identity: AttemptIdentity
   readonly hold: Hold
-  /** Moves on to the next candidate that fits, ending this attempt with what it used; null when none is left, and nothing has changed. */
-  next(actual: Amounts): Admitted | null
+  /**
+   * Moves on to the next candidate that fits, ending this attempt with what it used. Null when none is left, and nothing has changed;
+   * refused when the next hold could not be written down: then this attempt has ended and nothing is held any more.
+   */
+  next(actual: Amounts): Result<Admitted> | null
 }
 
 /** A candidate seen through its chain: what holding it would ask for. */
@@ -68,6 +76,7 @@ export class Admission {
   readonly #parts: AdmissionParts
   readonly #gates = new Map<Metric, Gate>()
   readonly #enforced = new Set<Metric>()
+  readonly #admitted = new WeakMap<Hold, Admitted>()
   #store: GovernanceStore | null = null
 
   constructor(parts: AdmissionParts) {
@@ -96,17 +105,19 @@ export class Admission {
   admit(request: AdmissionRequest): Result<Admitted> {
     if (!this.#parts.facts.accepting) return OVERLOADED
     const now = this.#parts.clock.now()
-    const refusals: { candidate: Candidate; refusal: Refusal }[] = []
-    for (let index = 0; index < request.route.length; index++) {
-      const candidate = request.route[index] as Candidate
+    const refusals = new CandidateRefusals()
+    for (const [index, candidate] of request.route.entries()) {
+      if (refusals.include(candidate)) continue
       const attempt = this.#attempt(request, candidate, (wanted) => this.#parts.ledger.hold(wanted, now), 1, now)
-      if (attempt.ok) {
-        const admitted = this.#admitted(request, index, attempt.value, 1, now)
-        return admitted === null ? OVERLOADED : accept(admitted)
-      }
-      refusals.push({ candidate, refusal: attempt.refusal })
+      if (attempt.ok) return this.#write(request, index, attempt.value, 1, now)
+      refusals.add(candidate, attempt.refusal)
     }
-    return { ok: false, refusal: withCandidates(refusals) }
+    return { ok: false, refusal: refusals.summary() }
+  }
+
+  /** What an open hold was admitted for; null for a hold that is none of admission's. */
+  admittedOf(hold: Hold): Admitted | null {
+    return this.#admitted.get(hold) ?? null
   }
 
   /** What holding `candidate` would ask for, or why it may not be asked. Changes nothing. */
@@ -128,7 +139,7 @@ export class Admission {
   /** The amounts of a request at a candidate; also with an output ceiling other than the one asked, to find one that would pass. */
   propositionOf(facts: RequestFacts, candidate: Candidate, chain: Chain): Proposal {
     const family = familyOf(this.#parts.families, candidate.model) ?? ''
-    const estimate = this.#parts.estimator.estimate(facts, candidate.price, family)
+    const estimate = this.#parts.estimator.estimate(facts, candidate.price, family, isCountedExactly(candidate))
     const input = BigInt(estimate.inputTokens)
     const output = BigInt(estimate.outputTokens)
     const amounts = amountsOf({
@@ -168,14 +179,14 @@ export class Admission {
     return { ok: false, refusal: refusalOf(this, request, proposal, outcome.shortfalls, now) }
   }
 
-  /** Writes the hold down before anything is forwarded; where that cannot be done, returns it and gives null. */
-  #admitted(
+  /** Writes the hold down before anything is forwarded; where that cannot be done, returns it and refuses. */
+  #write(
     request: AdmissionRequest,
     index: number,
     { proposal, hold }: { proposal: Proposal; hold: Hold },
     attempt: number,
     now: number,
-  ): Admitted | null {
+  ): Result<Admitted> {
     const { candidate, chain, estimate } = proposal
     const identity = identityOf(request, candidate, attempt)
     try {
@@ -191,56 +202,36 @@ export class Admission {
       })
     } catch (error) {
       this.#parts.ledger.void(hold)
-      if (error instanceof FactSinkUnavailable) return null
+      if (error instanceof FactSinkUnavailable) return OVERLOADED
       throw error
     }
     const next = (actual: Amounts) => this.#next(request, index, hold, actual, attempt + 1)
-    return { request, candidate, chain, estimate, identity, hold, next }
+    const admitted: Admitted = { request, candidate, chain, estimate, identity, hold, next }
+    this.#admitted.set(hold, admitted)
+    return accept(admitted)
   }
 
-  #next(request: AdmissionRequest, index: number, from: Hold, actual: Amounts, attempt: number): Admitted | null {
+  #next(
+    request: AdmissionRequest,
+    after: number,
+    from: Hold,
+    actual: Amounts,
+    attempt: number,
+  ): Result<Admitted> | null {
     if (!this.#parts.facts.accepting) return null
     const now = this.#parts.clock.now()
-    for (let next = index + 1; next < request.route.length; next++) {
-      const candidate = request.route[next] as Candidate
-      const move = (wanted: HoldRequest) => this.#parts.ledger.move(from, actual, wanted, now)
+    const refusals = new CandidateRefusals()
+    const move = (wanted: HoldRequest) => this.#parts.ledger.move(from, actual, wanted, now)
+    for (const [index, candidate] of request.route.entries()) {
+      if (index <= after || refusals.include(candidate)) continue
       const moved = this.#attempt(request, candidate, move, attempt, now)
-      if (moved.ok) return this.#admitted(request, next, moved.value, attempt, now)
+      if (moved.ok) return this.#write(request, index, moved.value, attempt, now)
+      refusals.add(candidate, moved.refusal)
     }
     return null
   }
 }
 
-/** Who is charged for one attempt, and for what; the form in which journal and events name it. */
-function identityOf(request: AdmissionRequest, candidate: Candidate, attempt: number): AttemptIdentity {
-  return {
-    requestId: request.requestId,
-    attempt,
-    ...request.principal.ids,
-    provider: candidate.provider.name,
-    providerKeyId: candidate.providerKey?.id ?? null,
-    model: candidate.model,
-    endpoint: request.facts.endpoint,
-    stream: request.facts.stream,
-    tags: request.facts.tags,
-  }
-}
-
 function hasEnforcedBudget(chain: Chain): boolean {
   return chain.limits.some(({ limit, enforced }) => enforced && limit.metric === 'cost')
-}
-
-/** The first candidate's refusal; where there were several, each candidate's reason beside it. */
-function withCandidates(refusals: readonly { candidate: Candidate; refusal: Refusal }[]): Refusal {
-  const first = refusals[0]
-  if (first === undefined) throw new Error('a route has at least one candidate')
-  if (refusals.length === 1) return first.refusal
-  const candidates = refusals.map(({ candidate, refusal }) => ({
-    provider: candidate.provider.name,
-    model: candidate.model,
-    code: refusal.code,
-    message: refusal.message,
-  }))
-  const details = typeof first.refusal.details === 'object' ? first.refusal.details : {}
-  return { ...first.refusal, details: { ...details, candidates } }
 }

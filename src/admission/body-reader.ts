@@ -112,6 +112,8 @@ export class BodyReader {
 export function modelProblem(model: string): string | null {
   if (model.length === 0) return 'The model name is empty.'
   if (model.length > MODEL_LENGTH_MAX) return `The model name is longer than ${MODEL_LENGTH_MAX} characters.`
-  // The name goes into log lines, headers and rows, which take neither control characters nor half characters.
-  return /\p{Cc}/u.test(model) || !model.isWellFormed() ? 'The model name has characters that no name has.' : null
+  // The name goes into log lines, URLs and rows, which take neither control characters nor half characters.
+  if (/\p{Cc}/u.test(model) || !model.isWellFormed()) return 'The model name has characters that no name has.'
+  // Providers trim what access lists and limits compare to the letter: a name with a blank would be another name here only.
+  return /\s/u.test(model) ? 'The model name has a blank in it.' : null
 }

@@ -3,6 +3,14 @@
  */
 import type { NanoUsd } from '../units/money.ts'
 
+/** What the tokenizer says of a request's texts. */
+export interface TextCount {
+  /** Tokens of o200k, the tokenizer of OpenAI's current models. */
+  readonly tokens: number
+  /** What a bound for any other tokenizer must not fall below, whatever o200k makes of the texts. */
+  readonly floor: number
+}
+
 export interface Estimate {
   /** For token limits an expectation, so that rate limits do not refuse phantoms. */
   readonly inputTokens: number

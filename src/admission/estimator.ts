@@ -1,5 +1,5 @@
 /**
- * Estimator: what a request may use, from its size alone, in about a microsecond.
+ * Estimator: what a request may use, from its size alone, in about a microsecond; and from the count of its tokens, where there is one.
  *
  * Two answers, because two questions: a cost limit asks for a *bound* (one token per byte is one: random text and rare scripts come
  * to 0.96 to 1.00 tokens per byte, and no tokenizer needs more), a token limit for an *expectation* (English and code need a
@@ -18,6 +18,8 @@ export interface EstimatorOptions {
   readonly attachmentTokens?: number
   /** Input tokens of what the provider already stores (earlier responses, files, server tools): unknown here, so a flat number. */
   readonly storedInputTokens?: number
+  /** How many tokens of another provider's tokenizer are reckoned with for one of OpenAI's. */
+  readonly otherTokenizers?: number
 }
 
 /** Role names, separators and the like that a provider adds around each message and tool. */
@@ -50,31 +52,46 @@ export class Estimator {
   readonly #assumedOutputTokens: number
   readonly #attachmentTokens: number
   readonly #storedInputTokens: number
+  readonly #otherTokenizers: number
   readonly #learned = new Map<string, Learned>()
 
-  constructor({ assumedOutputTokens, attachmentTokens = 5_000, storedInputTokens = 10_000 }: EstimatorOptions) {
-    this.#assumedOutputTokens = assumedOutputTokens
-    this.#attachmentTokens = attachmentTokens
-    this.#storedInputTokens = storedInputTokens
+  constructor(options: EstimatorOptions) {
+    this.#assumedOutputTokens = options.assumedOutputTokens
+    this.#attachmentTokens = options.attachmentTokens ?? 5_000
+    this.#storedInputTokens = options.storedInputTokens ?? 10_000
+    this.#otherTokenizers = options.otherTokenizers ?? 1.5
   }
 
   /**
    * @param price null where none is known: then the costs are zero
    * @param family the model family, which shares one learned ratio; '' for models in none
+   * @param countedExactly whether the request's count, where it has one, is the model's own
    */
-  estimate(facts: RequestFacts, price: Price | null, family: string): Estimate {
-    const flat = facts.attachments * this.#attachmentTokens + (facts.usesStoredInput ? this.#storedInputTokens : 0)
-    const overhead = facts.messages * TOKENS_PER_MESSAGE
-    const inputBound = facts.textBytes + overhead + flat
-    const inputTokens = Math.min(inputBound, Math.ceil(facts.textBytes * this.ratioOf(facts.format, family)) + flat)
+  estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly = false): Estimate {
+    const { inputBound, inputTokens } = this.#input(facts, family, countedExactly)
     const outputTokens = this.#outputTokens(facts)
     return {
       inputTokens,
       outputTokens,
       costNanoUsd: price === null ? ZERO_USD : capped(price.bound(inputBound, outputTokens)),
       inputCostNanoUsd: price === null ? ZERO_USD : capped(price.cost({ ...NO_USAGE, inputTokens })),
-      basis: facts.usesStoredInput ? 'flat' : 'bytes',
+      basis: facts.usesStoredInput ? 'flat' : facts.counted === undefined ? 'bytes' : 'tokenizer',
     }
+  }
+
+  #input(facts: RequestFacts, family: string, countedExactly: boolean): { inputBound: number; inputTokens: number } {
+    const flat = facts.attachments * this.#attachmentTokens + (facts.usesStoredInput ? this.#storedInputTokens : 0)
+    const beside = facts.messages * TOKENS_PER_MESSAGE + flat
+    const bytesBound = facts.textBytes + beside
+    if (facts.counted === undefined || facts.usesStoredInput) {
+      const inputTokens = Math.min(bytesBound, this.tokensOfText(facts.textBytes, facts.format, family) + flat)
+      return { inputBound: bytesBound, inputTokens }
+    }
+    const { tokens, floor } = facts.counted
+    const likely = countedExactly ? tokens : Math.ceil(tokens * this.#otherTokenizers)
+    const safe = countedExactly ? tokens : Math.max(likely, floor)
+    // No tokenizer makes more tokens than there are bytes.
+    return { inputBound: Math.min(bytesBound, safe + beside), inputTokens: Math.min(bytesBound, likely + beside) }
   }
 
   /** Takes what a provider reported for a request; inputs whose size says nothing teach nothing. */
@@ -91,6 +108,11 @@ export class Estimator {
     learned.bytes = learned.bytes * DECAY + facts.textBytes
   }
 
+  /** Tokens expected in so many bytes of text, sent to or written by a model. */
+  tokensOfText(bytes: number, format: ApiFormat, family: string): number {
+    return Math.ceil(bytes * this.ratioOf(format, family))
+  }
+
   /** Tokens per byte expected of a format and model family. */
   ratioOf(format: ApiFormat, family: string): number {
     const learned = this.#learned.get(ratioName(format, family))
@@ -100,9 +122,7 @@ export class Estimator {
 
   #outputTokens({ producesOutput, outputCeiling, choices }: RequestFacts): number {
     if (!producesOutput) return 0
-    // A ceiling of zero means "no ceiling" to servers whose language cannot tell zero from absent.
-    const ceiling = outputCeiling === null || outputCeiling === 0 ? this.#assumedOutputTokens : outputCeiling
-    return Math.min(OUTPUT_TOKENS_MAX, ceiling * choices)
+    return Math.min(OUTPUT_TOKENS_MAX, (outputCeiling ?? this.#assumedOutputTokens) * choices)
   }
 }
 

@@ -3,7 +3,7 @@
  */
 
 import type { Shortfall } from '../ledger/hold.ts'
-import type { MeterReading } from '../ledger/reading.ts'
+import type { ReadMeters } from '../ledger/reading.ts'
 import type { Candidate } from '../providers/candidate.ts'
 import type { ErrorCode } from '../schemas/errors.ts'
 import { formatUsd } from '../units/money.ts'
@@ -37,13 +37,22 @@ export interface Explanation {
   readonly details: unknown
 }
 
-type ReadMeter = (limitId: string, now: number) => MeterReading | null
-
-/** Explains the first candidate that would be admitted, else the first of all with its refusal. */
-export function explain(admission: Admission, request: AdmissionRequest, read: ReadMeter, now: number): Explanation {
+/**
+ * Explains the first candidate that would be admitted, else the first of all with its refusal.
+ *
+ * @param attemptsMax how many providers are tried at the very most
+ */
+export function explain(
+  admission: Admission,
+  request: AdmissionRequest,
+  readAll: ReadMeters,
+  now: number,
+  attemptsMax: number,
+): Explanation {
+  const attempts = request.route.slice(0, attemptsMax).map(({ provider }) => provider.name)
   let first: Explanation | null = null
   for (const candidate of request.route) {
-    const explanation = explainCandidate(admission, request, candidate, read, now)
+    const explanation = { ...explainCandidate(admission, request, candidate, readAll, now), attempts }
     if (explanation.verdict === 'allow') return explanation
     first ??= explanation
   }
@@ -71,15 +80,14 @@ function explainCandidate(
   admission: Admission,
   request: AdmissionRequest,
   candidate: Candidate,
-  read: ReadMeter,
+  readAll: ReadMeters,
   now: number,
-): Explanation {
-  const attempts = request.route.map(({ provider }) => provider.name)
-  const at = { provider: candidate.provider.name, model: candidate.model, attempts }
+): Omit<Explanation, 'attempts'> {
+  const at = { provider: candidate.provider.name, model: candidate.model }
   const proposed = admission.propose(request, candidate)
   if (!proposed.ok) return { ...explainRefusal(proposed.refusal), ...at }
   const { estimate } = proposed.value
-  const { limits, shortfalls } = explainLimits(request, proposed.value, read, now)
+  const { limits, shortfalls } = explainLimits(request, proposed.value, readAll, now)
   const [first, ...rest] = shortfalls
   const refusal = first === undefined ? null : refusalOf(admission, request, proposed.value, [first, ...rest], now)
   return {
@@ -101,14 +109,18 @@ function explainCandidate(
 function explainLimits(
   request: AdmissionRequest,
   { chain, amounts }: Proposal,
-  read: ReadMeter,
+  readAll: ReadMeters,
   now: number,
 ): { limits: ExplainedLimit[]; shortfalls: Shortfall[] } {
   const limits: ExplainedLimit[] = []
   const shortfalls: Shortfall[] = []
-  for (const { limit, metric, enforced } of chain.limits) {
-    const reading = read(limit.id, now)
-    if (reading === null) continue
+  const readings = readAll(
+    chain.limits.map(({ limit }) => limit.id),
+    now,
+  )
+  for (const [index, { limit, metric, enforced }] of chain.limits.entries()) {
+    const reading = readings[index]
+    if (reading == null) continue
     const requested = amounts[metric] as bigint
     const fits = requested === 0n || reading.used + requested <= reading.max
     if (!fits && enforced) shortfalls.push({ limit, metric, requested, reading })

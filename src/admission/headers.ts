@@ -2,22 +2,28 @@
  * The headers by which clients see their limits (CONTRACT section 3.3): of each kind the tightest limit of the chain, that is the one
  * with the smallest remainder among the enforced ones that are the caller's own; ties go to the chain's order.
  */
-import type { MeterReading } from '../ledger/reading.ts'
-import { type Limit, METRICS, type Metric } from '../store/entities.ts'
+import type { MeterReading, ReadMeters } from '../ledger/reading.ts'
+import type { Limit, Metric } from '../store/entities.ts'
 import { formatResetDuration } from '../units/duration.ts'
 import { formatUsd } from '../units/money.ts'
 import type { Chain } from './chain.ts'
 import { resetsAt } from './presentation.ts'
 
+const SHOWN: ReadonlySet<Metric> = new Set(['cost', 'requests', 'tokens'])
+
 type Tightest = { readonly limit: Limit; readonly reading: MeterReading }
 
 /** Header names and values, for `now` (ms). */
-export function limitHeaders(
-  chain: Chain,
-  read: (limitId: string, now: number) => MeterReading | null,
-  now: number,
-): Record<string, string> {
+export function limitHeaders(chain: Chain, readAll: ReadMeters, now: number): Record<string, string> {
   const headers: Record<string, string> = {}
+  const shown = chain.limits
+    .filter(({ limit, enforced }) => enforced && limit.scope.kind !== 'global' && SHOWN.has(limit.metric))
+    .map(({ limit }) => limit)
+  if (shown.length === 0) return headers
+  const readings = readAll(
+    shown.map(({ id }) => id),
+    now,
+  )
   const budget = tightest('cost')
   if (budget !== null) {
     headers['x-bursar-budget-remaining-usd'] = formatUsd(budget.reading.remaining)
@@ -36,14 +42,11 @@ export function limitHeaders(
   return headers
 
   function tightest(metric: Metric): Tightest | null {
-    const index = METRICS.indexOf(metric)
     let found: Tightest | null = null
-    for (const candidate of chain.limits) {
-      if (candidate.metric !== index || !candidate.enforced || candidate.limit.scope.kind === 'global') continue
-      const reading = read(candidate.limit.id, now)
-      if (reading !== null && (found === null || reading.remaining < found.reading.remaining)) {
-        found = { limit: candidate.limit, reading }
-      }
+    for (const [index, reading] of readings.entries()) {
+      const limit = shown[index]
+      if (limit?.metric !== metric || reading === null) continue
+      if (found === null || reading.remaining < found.reading.remaining) found = { limit, reading }
     }
     return found
   }

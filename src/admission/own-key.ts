@@ -2,15 +2,13 @@
  * Own key: what a caller is told of its own key: who it is, whom it is charged to, and how much every limit still has (CONTRACT 3).
  */
 import type { Principal } from '../auth/principal.ts'
-import type { MeterReading } from '../ledger/reading.ts'
+import type { MeterReading, ReadMeters } from '../ledger/reading.ts'
 import type { Limit } from '../store/entities.ts'
 import type { GovernanceStore } from '../store/governance-store.ts'
 import { formatTimeOrNull } from '../units/time.ts'
 import { order, scopesOf } from './chain.ts'
 import { presentAmount } from './gate.ts'
 import { nameOfScope, type PresentedLimit, presentLimit } from './presentation.ts'
-
-type ReadMeter = (limitId: string, now: number) => MeterReading | null
 
 interface OwnLimit extends PresentedLimit {
   /** What counts against the maximum: posted and held, and the weighted last cell of a sliding window. */
@@ -24,7 +22,7 @@ interface OwnLimit extends PresentedLimit {
 export function presentOwnKey(
   principal: Principal,
   store: Pick<GovernanceStore, 'limitsOfScope'>,
-  read: ReadMeter,
+  readAll: ReadMeters,
   now: number,
 ): object | null {
   const { key, user, team, customer } = principal
@@ -32,6 +30,10 @@ export function presentOwnKey(
   const limits = scopesOf(principal)
     .flatMap((scope) => store.limitsOfScope(scope))
     .sort(order)
+  const readings = readAll(
+    limits.map(({ id }) => id),
+    now,
+  )
   return {
     id: key.id,
     name: key.name,
@@ -40,7 +42,7 @@ export function presentOwnKey(
     user: user === null ? null : { ...named(user), kind: user.kind, expires_at: formatTimeOrNull(user.expiresAt) },
     team: team === null ? null : named(team),
     customer: customer === null ? null : named(customer),
-    limits: limits.map((limit) => presentOwnLimit(limit, principal, read(limit.id, now))),
+    limits: limits.map((limit, index) => presentOwnLimit(limit, principal, readings[index] ?? null)),
   }
 }
 

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { BodyReader, modelProblem } from './body-reader.ts'
 import { accept, type Result, refuse } from './decision.ts'
 import { readAnthropic } from './read-anthropic.ts'
-import { readBody } from './read-body.ts'
+import { type JsonObject, readBody } from './read-body.ts'
 import { readGoogle } from './read-google.ts'
 import { readOpenai } from './read-openai.ts'
 import type { Reading } from './reading.ts'
@@ -41,7 +41,7 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
 
   const reader = new BodyReader(body.value.value)
   const weight = new Weight()
-  const { modelField, choices, ...reading } = readEndpoint(source, reader, weight)
+  const { modelField, outputCeiling, choices, ...reading } = readEndpoint(source, reader, weight)
   if (reader.refusal !== null) return { ok: false, refusal: reader.refusal }
   return accept({
     format,
@@ -49,6 +49,8 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     ...reading,
     modelSpan: modelField === null ? null : body.value.spanOf(modelField),
     streamOptionsSpan: body.value.spanOf('stream_options'),
+    // Zero is "no ceiling" to servers whose language cannot tell it from absent.
+    outputCeiling: outputCeiling === 0 ? null : outputCeiling,
     // Zero answers are an error to some providers and one answer to others.
     choices: Math.max(1, choices),
     textBytes: source.body.length - weight.inlineBytes,
@@ -59,6 +61,13 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     tags: tags.value,
     dryRun: dryRun.value,
   })
+}
+
+/** The weight of a body that has been read before. */
+export function weightOf(body: JsonObject, format: ApiFormat, endpoint: Endpoint): Weight {
+  const weight = new Weight()
+  readEndpoint({ format, endpoint, pathModel: null }, new BodyReader(body), weight)
+  return weight
 }
 
 /** Whether the request only asks what would happen; the header takes `1` and `0`. */
@@ -83,7 +92,11 @@ function readTags(header: string | string[] | undefined): Result<readonly string
   return accept(tags)
 }
 
-function readEndpoint({ format, endpoint, pathModel }: RequestSource, body: BodyReader, weight: Weight): Reading {
+function readEndpoint(
+  { format, endpoint, pathModel }: Pick<RequestSource, 'format' | 'endpoint' | 'pathModel'>,
+  body: BodyReader,
+  weight: Weight,
+): Reading {
   switch (endpoint) {
     case 'chat':
     case 'completions':

@@ -2,6 +2,8 @@
  * Request facts: what admission needs to know of a request, read once from path, headers and body.
  */
 
+import type { TextCount } from './estimate.ts'
+
 /** The API whose shapes the caller speaks: it decides field names, error bodies and stream events. */
 export type ApiFormat = 'openai' | 'anthropic' | 'google'
 
@@ -35,7 +37,7 @@ export interface RequestFacts {
   readonly asksForUsage: boolean
   /** The value of `stream_options` in the body (braces included), null when absent. */
   readonly streamOptionsSpan: Span | null
-  /** Most output tokens of one choice, as asked; null when the client names none. */
+  /** Most output tokens of one choice, as asked; null when the client names none, or zero, which is none. */
   readonly outputCeiling: number | null
   /** How many answers may be produced: n (or best_of, candidateCount) × prompts. */
   readonly choices: number
@@ -43,6 +45,8 @@ export interface RequestFacts {
   readonly producesOutput: boolean
   /** UTF-8 bytes of everything that can become input tokens: for the bound, the whole body. */
   readonly textBytes: number
+  /** The tokens of its texts, once they have been counted because a limit was near. */
+  readonly counted?: TextCount
   /** Messages plus tools: each carries a fixed overhead. */
   readonly messages: number
   /** Images and files. */

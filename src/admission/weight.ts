@@ -10,6 +10,8 @@ export class Weight {
   attachments = 0
   /** Bytes of base64 that are no text. */
   inlineBytes = 0
+  /** What those bytes say. */
+  readonly inlined: string[] = []
   /** Something is fetched or looked up by the provider. */
   stored = false
 
@@ -30,6 +32,7 @@ export class Weight {
     if (typeof mediaType === 'string' && /^\s*(text\/|application\/(json|xml))/i.test(mediaType)) return
     // A value may hold escapes and then be shorter than its bytes: that errs towards more tokens.
     this.inlineBytes += Buffer.byteLength(base64)
+    this.inlined.push(base64)
   }
 
   /** Something the provider keeps, by its id. */

@@ -40,7 +40,7 @@ export function authenticate(
   }
   const principal = store.principalByHash(hashKey(credential), now)
   if (principal === null) return refuse('key_unknown', unknownKeyMessage(credential))
-  const refusal = refusalOfKey(principal, now) ?? refusalOfUser(principal.user, now)
+  const refusal = refusalOfPrincipal(principal, now)
   if (refusal !== null) return refusal
   if (!addressAllowed(principal.key, client)) {
     return refuse('ip_not_allowed', 'This key may not be used from your address.')
@@ -52,6 +52,11 @@ export function authenticate(
     )
   }
   return accept(principal)
+}
+
+/** Whether key and user may be used at all at `now` (ms): disabled wins over expired, the key over its user. */
+export function refusalOfPrincipal(principal: Principal, now: number): Result<never> | null {
+  return refusalOfKey(principal, now) ?? refusalOfUser(principal.user, now)
 }
 
 function unknownKeyMessage(credential: string): string {

@@ -19,7 +19,12 @@ export class Control {
 
   /** Runs `operation` in one transaction. Throws {@link ControlError}; then nothing has changed. */
   write<T>(actor: Actor, operation: (work: Work) => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(() => this.#write(actor, operation))
+    return this.inTurn(() => this.#write(actor, operation))
+  }
+
+  /** Runs `operation` when no write is under way, and lets none begin before it has ended. */
+  inTurn<T>(operation: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(operation)
     this.#turn = turn.catch(() => {})
     return turn
   }

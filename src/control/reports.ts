@@ -198,7 +198,8 @@ export function alertView(row: Row<'alerts'>) {
     id: row.id,
     at: formatTime(row.at),
     limit_id: row.limit_id,
-    window_started_at: formatTime(row.window_start),
+    // A lifetime has no beginning.
+    window_started_at: row.window_start === 0 ? null : formatTime(row.window_start),
     metric: row.metric,
     threshold: row.threshold,
     used: amountOf(row.metric, row.used),

@@ -115,7 +115,23 @@ export interface DisableFact {
   readonly reason: string
 }
 
-export type Fact = HoldFact | EventFact | CorrectFact | SeenFact | DisableFact
+/** The posted amounts of a limit have reached a share of its maximum (`alert_at`): one row of `alerts`. */
+export interface AlertFact {
+  readonly t: 'alert'
+  readonly id: string
+  readonly at: number
+  readonly limitId: string
+  readonly countNumber: number
+  readonly windowStart: number
+  readonly metric: Metric
+  /** The share, as the limit writes it. */
+  readonly threshold: string
+  /** Nano-dollars where the metric is cost, a count otherwise. */
+  readonly used: string
+  readonly max: string
+}
+
+export type Fact = HoldFact | EventFact | CorrectFact | SeenFact | DisableFact | AlertFact
 
 /** No fact can be taken any more: the sink is closed, or too much waits for a disk that takes nothing. */
 export class FactSinkUnavailable extends Error {

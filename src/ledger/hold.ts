@@ -26,6 +26,7 @@ export interface Meter {
   readonly generation: number
   readonly spec: WindowSpec
   readonly countNumber: number
+  readonly metric: Metric
 }
 
 /** One limit as a chain meets it: resolved when the store changes, not per request. */

@@ -19,6 +19,7 @@ import {
 } from './hold.ts'
 import { findViolations, type Violation } from './invariants.ts'
 import { LimitMeters } from './limit-meters.ts'
+import { CLOSED } from './meters.ts'
 
 interface OpenHold extends Hold {
   state: HoldState
@@ -46,7 +47,7 @@ export class Ledger extends LimitMeters {
     if (open === null) throw new Error(`attempt ${from.attempt} of ${from.requestId} is no longer held`)
     return this.locked(() => {
       for (const { meter } of to.chain) if (!this.isStale(meter)) this.meters.roll(meter.slot, meter.spec, now)
-      const undo = open.charges.map(({ slot }) => this.meters.remember(slot))
+      const undo = open.charges.map((charge) => this.meters.remember(this.#slotOf(charge) ?? charge.slot))
       this.#resolve(open.charges, actual)
       const shortfalls = this.#check(to, now)
       if (shortfalls !== null) {
@@ -152,16 +153,31 @@ export class Ledger extends LimitMeters {
   }
 
   #resolve(charges: readonly Charge[], actual: Amounts): void {
-    for (const { slot, generation, metric, windowNumber, amount } of charges) {
-      if (this.meters.generation(slot) !== generation) continue
-      this.meters.resolve(slot, windowNumber, amount, actual[metric] as bigint)
+    for (const charge of charges) {
+      const { generation, metric, windowNumber, amount } = charge
+      const slot = this.#slotOf(charge)
+      if (slot === null) continue
+      const isSame = slot === charge.slot && this.meters.generation(slot) === generation
+      this.meters.resolve(slot, isSame ? windowNumber : CLOSED, amount, actual[metric] as bigint)
     }
   }
 
-  #correct({ slot, generation, windowNumber }: Charge, difference: bigint): bigint {
-    if (this.meters.generation(slot) !== generation) return difference
+  #correct(charge: Charge, difference: bigint): bigint {
+    const slot = this.#slotOf(charge)
+    if (slot === null) return difference
+    const isSame = slot === charge.slot && this.meters.generation(slot) === charge.generation
     this.meters.correctLifetime(slot, difference)
-    return this.meters.correct(slot, windowNumber, difference)
+    return this.meters.correct(slot, isSame ? charge.windowNumber : CLOSED, difference)
+  }
+
+  /**
+   * Where a charge is resolved. Once its limit counts anew that is another meter, which takes it into the lifetime total alone; null for
+   * a limit that is gone, or counts another metric.
+   */
+  #slotOf({ limit, slot, generation }: Charge): number | null {
+    if (this.meters.generation(slot) === generation) return slot
+    const next = this.meterOf(limit.id)
+    return next === null || next.metric !== limit.metric || this.isStale(next) ? null : next.slot
   }
 
   #opened(hold: Hold): OpenHold | null {

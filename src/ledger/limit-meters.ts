@@ -22,23 +22,28 @@ export class LimitMeters {
     this.meters = meters
   }
 
-  /** Opens, or follows the edit of, a limit's meter. Usage stays unless the limit began a new count. */
+  /**
+   * Opens, or follows the edit of, a limit's meter. Usage stays unless the limit began a new count; the lifetime total even then, unless
+   * it would be one of another metric.
+   */
   track(limit: Limit, now: number): void {
     const { spec, override } = limit
     const known = this.byLimit.get(limit.id)
+    const lifetime = known?.metric === limit.metric ? this.locked(() => this.meters.cells(known.slot).lifetime) : 0n
     if (known !== undefined && (spec === null || known.countNumber !== limit.countNumber)) this.untrack(limit.id)
     if (spec === null) return
     this.locked(() => {
-      const meter = this.byLimit.get(limit.id) ?? this.#openMeter(limit, spec, now)
+      const meter = this.byLimit.get(limit.id) ?? this.#openMeter(limit, spec, lifetime, now)
       this.meters.setMax(meter.slot, limit.max, override?.max ?? 0n, override?.until ?? 0)
     })
   }
 
-  #openMeter(limit: Limit, spec: WindowSpec, now: number): Meter {
+  #openMeter({ id, metric, countNumber }: Limit, spec: WindowSpec, lifetime: bigint, now: number): Meter {
     const slot = this.meters.allocate()
     this.meters.start(slot, spec, now)
-    const meter = { slot, generation: this.meters.generation(slot), spec, countNumber: limit.countNumber }
-    this.byLimit.set(limit.id, meter)
+    this.meters.correctLifetime(slot, lifetime)
+    const meter = { slot, generation: this.meters.generation(slot), spec, countNumber, metric }
+    this.byLimit.set(id, meter)
     return meter
   }
 
@@ -114,18 +119,29 @@ export class LimitMeters {
   }
 
   /** Rolls meters that nobody has read since their window passed, so that reports are right. Checks never wait for it. */
-  roll(limits: Iterable<Limit>, now: number): void {
-    for (const limit of limits) {
-      const meter = this.byLimit.get(limit.id)
-      if (meter !== undefined) this.locked(() => this.meters.roll(meter.slot, meter.spec, now))
-    }
+  roll(limits: readonly Limit[], now: number): void {
+    this.locked(() => {
+      for (const limit of limits) {
+        const meter = this.byLimit.get(limit.id)
+        if (meter !== undefined) this.meters.roll(meter.slot, meter.spec, now)
+      }
+    })
   }
 
   /** The numbers of a limit at `now`; null for one that is not tracked. Reading changes nothing. */
   read(limitId: string, now: number): MeterReading | null {
-    const meter = this.byLimit.get(limitId)
-    if (meter === undefined) return null
-    return this.locked(() => (this.isStale(meter) ? null : this.meters.read(meter.slot, meter.spec, now)))
+    return this.readAll([limitId], now)[0] ?? null
+  }
+
+  /** The numbers of several limits at one moment, under one lock, each at its limit's place. */
+  readAll(limitIds: readonly string[], now: number): (MeterReading | null)[] {
+    return this.locked(() =>
+      limitIds.map((limitId) => {
+        const meter = this.byLimit.get(limitId)
+        if (meter === undefined || this.isStale(meter)) return null
+        return this.meters.read(meter.slot, meter.spec, now)
+      }),
+    )
   }
 
   protected locked<T>(work: () => T): T {

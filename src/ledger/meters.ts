@@ -5,14 +5,14 @@
  * over a fixed buffer is ten times as quick as one that follows a growing buffer. Amounts are 64-bit integers; times are doubles in
  * the same records, so that comparing them makes no BigInt. Nothing outside `src/ledger/` touches the buffer.
  *
- * Amounts never wrap: a total stops at 2^63 − 1 (nine billion dollars), and what is held takes only the room there is, so that it can
- * be returned to the last unit. Only observed limits come near: an enforced one is full long before.
+ * No total wraps (`totals.ts`): what is held takes only the room there is, so that it can be returned to the last unit.
  *
  * Every method but `allocate` expects the lock to be held.
  */
 import { type WindowSpec, windowAt } from '../units/window.ts'
 import { Lock } from './lock.ts'
 import { type MeterCells, type MeterReading, type MeterState, readingOf, rolled, weighted } from './reading.ts'
+import { add, inRange, move } from './totals.ts'
 
 const FIELDS = 16
 const POSTED = 0
@@ -36,7 +36,9 @@ const AHEAD_SINCE = 12
 
 /** Four million limits are half a gigabyte of address space, of which only what is used becomes memory. */
 const METERS_MAX = 4_194_304
-const AMOUNT_MAX = 2n ** 63n - 1n
+
+/** The number of no window a meter has: what is resolved there is closed. */
+export const CLOSED = Number.NEGATIVE_INFINITY
 
 export class Meters {
   readonly buffer: SharedArrayBuffer
@@ -94,9 +96,9 @@ export class Meters {
     this.start(slot, spec, state.windowStart)
     const { previousStart } = state
     const adjacent = previousStart !== null && windowAt(spec, previousStart).end === this.windowStart(slot)
-    this.#amounts[base + POSTED] = state.posted
-    this.#amounts[base + PREVIOUS_POSTED] = adjacent ? state.previousPosted : 0n
-    this.#amounts[base + LIFETIME] = state.lifetime
+    this.#amounts[base + POSTED] = inRange(state.posted)
+    this.#amounts[base + PREVIOUS_POSTED] = adjacent ? inRange(state.previousPosted) : 0n
+    this.#amounts[base + LIFETIME] = inRange(state.lifetime)
   }
 
   setMax(slot: number, max: bigint, overrideMax: bigint, overrideUntil: number): void {
@@ -169,7 +171,7 @@ export class Meters {
 
   /** Sets an amount aside in the current window. Returns how much was: less than asked only where the total could not hold it. */
   hold(slot: number, amount: bigint): bigint {
-    return this.#add(slot * FIELDS + HELD, amount)
+    return add(this.#amounts, slot * FIELDS + HELD, amount)
   }
 
   /**
@@ -181,40 +183,26 @@ export class Meters {
     if (cell !== -1) {
       const heldCell = cell + HELD - POSTED
       this.#amounts[heldCell] = (this.#amounts[heldCell] as bigint) - held
-      this.#add(cell, posted)
+      add(this.#amounts, cell, posted)
     }
-    this.#add(slot * FIELDS + LIFETIME, posted)
+    add(this.#amounts, slot * FIELDS + LIFETIME, posted)
   }
 
-  /**
-   * Moves the posted total of a window by `delta`, never below zero. Returns by how much the books must move: what it did, or all of it
-   * where the window is closed. The lifetime total is another matter: see {@link correctLifetime}.
-   */
+  /** Moves a window's posted total, not the lifetime total. Returns by how much the books must move: all of it if the window is closed. */
   correct(slot: number, windowNumber: number, delta: bigint): bigint {
     const cell = this.#cellOf(slot, windowNumber)
-    if (cell === -1) return delta
-    const posted = this.#amounts[cell] as bigint
-    return this.#add(cell, posted + delta < 0n ? -posted : delta)
+    return cell === -1 ? delta : move(this.#amounts, cell, delta)
   }
 
   correctLifetime(slot: number, delta: bigint): void {
-    this.#add(slot * FIELDS + LIFETIME, delta)
+    move(this.#amounts, slot * FIELDS + LIFETIME, delta)
   }
 
-  /** Where a window's posted total is: its held one lies beside it. -1 for a closed window. */
+  /** Where a window's posted total is, its held one beside it; -1 for a closed window. */
   #cellOf(slot: number, windowNumber: number): number {
     const current = this.windowNumber(slot)
     if (windowNumber === current) return slot * FIELDS + POSTED
     return windowNumber === current - 1 ? slot * FIELDS + PREVIOUS_POSTED : -1
-  }
-
-  /** Returns what was added: all of it, or what the cell could still take. */
-  #add(cell: number, amount: bigint): bigint {
-    const total = this.#amounts[cell] as bigint
-    const room = AMOUNT_MAX - total
-    const added = amount > room ? room : amount
-    this.#amounts[cell] = total + added
-    return added
   }
 
   /** Remembers a record as it is; what it returns puts it back. */

@@ -23,6 +23,9 @@ export interface MeterReading {
   readonly previousHeld: bigint
 }
 
+/** Reads limits by their ids, at one moment (ms); null where one is not tracked. */
+export type ReadMeters = (limitIds: readonly string[], now: number) => readonly (MeterReading | null)[]
+
 /** What a meter has in its two cells, as it is, without asking what time it is. */
 export interface MeterCells {
   readonly windowNumber: number

@@ -69,7 +69,8 @@ export async function openBooks(options: BooksOptions): Promise<Books> {
       ...(signal === undefined ? {} : { signal }),
       dataDir: dataDir.path,
       log,
-      atStart: options.database.atStart,
+      // The embedded database is nobody else's to bring back: what keeps it from opening will not pass by waiting.
+      atStart: databaseUrl === null ? 'stop' : options.database.atStart,
     })
     opened.push(() => database.close())
     if (databaseUrl !== null) {

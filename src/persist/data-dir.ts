@@ -7,9 +7,19 @@
  * between containers that share a volume. Nothing is stored in that file; `lock-holder` beside it tells people who holds it.
  */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
 export interface DataDir {
@@ -32,8 +42,15 @@ const held = new Set<DatabaseSync>()
 /** Creates the directory (0700) if need be and locks it for this process. Throws {@link DataDirError} when it is taken. */
 export function openDataDir(path: string): DataDir {
   const directory = resolve(path)
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  chmodSync(directory, 0o700)
+  try {
+    makeFolder(directory)
+    chmodSync(directory, 0o700)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new DataDirError(`BURSAR_DATA_DIR: ${directory} cannot be used as data directory: ${reason}`, {
+      cause: error,
+    })
+  }
   const lock = takeLock(directory)
   writeFileSync(join(directory, 'lock-holder'), `process ${process.pid} on ${hostname()}\n`, { mode: 0o600 })
   held.add(lock)
@@ -45,12 +62,23 @@ export function openDataDir(path: string): DataDir {
   }
 }
 
+/** Level by level: Node.js's own recursive mkdir never returns where a parent lets nobody create anything, as below /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) {
+    if (!statSync(path).isDirectory()) throw new Error('it is not a folder')
+    return
+  }
+  makeFolder(dirname(path))
+  mkdirSync(path, { mode: 0o700 })
+}
+
 function takeLock(directory: string): DatabaseSync {
   const database = new DatabaseSync(join(directory, 'lock'), { timeout: 0 })
   try {
     // Without this SQLite keeps a second file beside the lock, although nothing is ever written.
     database.exec('pragma journal_mode = memory')
     database.exec('begin exclusive')
+    chmodSync(join(directory, 'lock'), 0o600)
     return database
   } catch (error) {
     database.close()

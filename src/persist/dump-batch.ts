@@ -4,13 +4,14 @@
  */
 import type { Transaction } from 'kysely'
 import pg from 'pg'
-import type { CorrectFact, DisableFact, Fact, SeenFact, UsageEvent } from '../ledger/facts.ts'
+import type { AlertFact, CorrectFact, DisableFact, Fact, SeenFact, UsageEvent } from '../ledger/facts.ts'
 import {
   type AddressUse,
   addHourly,
   addLimitClosed,
   addLimitUsage,
   disable,
+  insertAlerts,
   insertCorrections,
   insertEvents,
   type LastUse,
@@ -21,7 +22,7 @@ import { ClosedSums, HourlySums, LimitSums } from './dump-sums.ts'
 import type { Tables } from './tables.ts'
 
 /** Rows in one statement: what is made and sent at once without the event loop turning. */
-const ROWS_MAX = 500
+const ROWS_MAX = 250
 
 /** A fact that is not of the form its kind has. */
 class UnreadableFact extends Error {
@@ -39,7 +40,7 @@ export function isAboutTheData(error: unknown): boolean {
 
 /** Writes a batch. Of events and corrections that are in the books already, nothing is added again. */
 export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[]): Promise<void> {
-  const { events, corrections, seen, disabled } = readable(() => sorted(facts))
+  const { events, corrections, seen, disabled, alerts } = readable(() => sorted(facts))
   const limits = new LimitSums()
   const closed = new ClosedSums()
   const hours = new HourlySums()
@@ -70,6 +71,7 @@ export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[
   await inPieces(users, (piece) => touchLastUse(trx, 'users', piece))
   await inPieces(addresses, (piece) => touchAddresses(trx, piece))
   for (const fact of disabled) await disable(trx, fact)
+  await inPieces(alerts, (piece) => insertAlerts(trx, piece))
 }
 
 interface Sorted {
@@ -77,10 +79,11 @@ interface Sorted {
   readonly corrections: CorrectFact[]
   readonly seen: SeenFact[]
   readonly disabled: DisableFact[]
+  readonly alerts: AlertFact[]
 }
 
 function sorted(facts: readonly Fact[]): Sorted {
-  const into: Sorted = { events: [], corrections: [], seen: [], disabled: [] }
+  const into: Sorted = { events: [], corrections: [], seen: [], disabled: [], alerts: [] }
   for (const fact of facts) {
     switch (fact.t) {
       case 'settle':
@@ -97,6 +100,9 @@ function sorted(facts: readonly Fact[]): Sorted {
         break
       case 'disable':
         into.disabled.push(fact)
+        break
+      case 'alert':
+        into.alerts.push(fact)
         break
       case 'hold':
         break

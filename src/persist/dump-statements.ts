@@ -3,7 +3,7 @@
  * it, without being copied into some thirty arrays on the gateway's thread.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
-import type { CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
+import type { AlertFact, CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
 import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
 import type { Tables } from './tables.ts'
 
@@ -135,15 +135,30 @@ export async function touchAddresses(trx: Trx, uses: readonly AddressUse[]): Pro
       last_seen_at = greatest(i.last_seen_at, excluded.last_seen_at)`.execute(trx)
 }
 
-/** Disables a user or a key; one that already is keeps its time and reason. */
+/** Disables a user or a key. One that already is keeps its time and reason, and an edit that came later stands: it may have enabled it. */
 export async function disable(trx: Trx, { kind, id, at, reason }: DisableFact): Promise<void> {
+  const disabledAt = new Date(at)
   if (kind === 'virtual_key') {
-    await sql`update virtual_keys set active = false, updated_at = now() where id = ${id} and active`.execute(trx)
+    await sql`
+      update virtual_keys set active = false, updated_at = now()
+      where id = ${id} and active and updated_at <= ${disabledAt}`.execute(trx)
     return
   }
   await sql`
-    update users set disabled_at = ${new Date(at)}, disabled_reason = ${reason}, updated_at = now()
-    where id = ${id} and disabled_at is null`.execute(trx)
+    update users set disabled_at = ${disabledAt}, disabled_reason = ${reason}, updated_at = now()
+    where id = ${id} and disabled_at is null and updated_at <= ${disabledAt}`.execute(trx)
+}
+
+/** Writes down which shares of limits were reached; a share that has its row for that window is passed over. */
+export async function insertAlerts(trx: Trx, alerts: readonly AlertFact[]): Promise<void> {
+  const columns = `id uuid, at double precision, "limitId" uuid, "countNumber" integer, "windowStart" double precision,
+    metric text, threshold text, used bigint, max bigint`
+  await sql`
+    insert into alerts (id, at, limit_id, count_number, window_start, metric, threshold, used, max)
+    select id, to_timestamp(at / 1000), "limitId", "countNumber", to_timestamp("windowStart" / 1000), metric, threshold, used, max
+    from ${recordset(alerts, columns)}
+    order by "limitId", "countNumber", "windowStart", threshold
+    on conflict do nothing`.execute(trx)
 }
 
 /**

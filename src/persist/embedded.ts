@@ -87,8 +87,9 @@ export class EmbeddedDatabase {
       thread.once('exit', () => reject(new Error('the embedded database stopped while starting')))
     })
     thread.on('error', (error) => this.#log.error({ err: error }, 'embedded database failed'))
-    thread.once('exit', () => {
+    thread.once('exit', (code) => {
       this.#thread = null
+      if (!this.#closing) this.#log.error({ code }, 'embedded database stopped; the next call starts it again')
       for (const stream of this.#streams.values()) stream.destroy(new Error('the embedded database stopped'))
     })
     thread.on('message', (message: FromWorker) => {

@@ -26,6 +26,8 @@ export interface JournalOptions {
   readonly maxSizeBytes?: number
   /** A new file begins beyond this. Default 64 MiB, or an eighth of `maxSizeBytes` where that is less. */
   readonly segmentBytes?: number
+  /** What is given back when the disk is full. Default 16 MiB. */
+  readonly reserveBytes?: number
   /** How often a disk that took nothing is tried again, in ms. */
   readonly retryMs?: number
   /** Stands in for `fs.writeSync` in tests of full disks. */
@@ -78,7 +80,7 @@ export class Journal implements FactSink {
       preamble: () => headerLine(this.id) + [...this.#holds.values()].map(openLine).join(''),
       ...(options.write === undefined ? {} : { write: options.write }),
     })
-    this.#reserve = new Reserve(join(directory, 'reserve'))
+    this.#reserve = new Reserve(join(directory, 'reserve'), options.reserveBytes ?? 16 * MIB)
     if (!this.#reserve.take()) log.warn({ directory }, 'journal has no room for its reserve file')
   }
 

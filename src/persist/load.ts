@@ -144,36 +144,40 @@ function addressFromRow(row: Row<'user_ips'>): UserAddress {
 
 interface MeterRow {
   readonly limit_id: string
-  /** The newest two windows of the present count, newest first: start in ms and posted. */
-  readonly windows: readonly (readonly [number, string])[] | null
+  readonly start: number | null
+  readonly posted: bigint | null
+  readonly previous_start: number | null
+  readonly previous_posted: bigint | null
   readonly lifetime: string
 }
 
-/** Limits with something in the books. A count of another metric (before an edit) is of another unit and does not add up. */
+/**
+ * Limits with something in the books: the newest two windows of the present count, and all that was ever posted. A count of another
+ * metric (before an edit) is of another unit and does not add up.
+ */
 function meterRows(trx: Trx): CompiledQuery<MeterRow> {
+  const present = sql`order by u.window_start desc) filter (where u.count_number = l.count_number)`
   return sql<MeterRow>`
-    with totals as (
-      select limit_id, metric, sum(posted) as lifetime
-      from (select limit_id, metric, posted from limit_usage
-            union all select limit_id, metric, posted from limit_closed) as all_posted
-      group by limit_id, metric)
-    select l.id as limit_id, t.lifetime::text as lifetime, (
-        select json_agg(json_build_array((extract(epoch from w.window_start) * 1000)::bigint, w.posted::text)
-                        order by w.window_start desc)
-        from (select window_start, posted from limit_usage u
-              where u.limit_id = l.id and u.count_number = l.count_number
-              order by window_start desc limit 2) as w) as windows
-    from limits l join totals t on t.limit_id = l.id and t.metric = l.metric`.compile(trx)
+    select l.id as limit_id, w.starts[1] as start, w.amounts[1] as posted,
+      w.starts[2] as previous_start, w.amounts[2] as previous_posted,
+      (coalesce(w.lifetime, 0) + coalesce(c.posted, 0))::text as lifetime
+    from limits l
+    left join (
+      select u.limit_id, array_agg(u.window_start ${present} as starts, array_agg(u.posted ${present} as amounts,
+        sum(u.posted) as lifetime
+      from limit_usage u join limits l on l.id = u.limit_id and l.metric = u.metric
+      group by u.limit_id) w on w.limit_id = l.id
+    left join limit_closed c on c.limit_id = l.id and c.metric = l.metric
+    where w.limit_id is not null or c.limit_id is not null`.compile(trx)
 }
 
-function meterState({ windows, lifetime }: MeterRow): MeterState {
-  const [current, previous] = windows ?? []
+function meterState(row: MeterRow): MeterState {
   return {
     // Without a window only the lifetime total counts: a start of 0 is a window that has long passed.
-    windowStart: current?.[0] ?? 0,
-    posted: BigInt(current?.[1] ?? 0),
-    previousStart: previous?.[0] ?? null,
-    previousPosted: BigInt(previous?.[1] ?? 0),
-    lifetime: BigInt(lifetime),
+    windowStart: row.start ?? 0,
+    posted: row.posted ?? 0n,
+    previousStart: row.previous_start,
+    previousPosted: row.previous_posted ?? 0n,
+    lifetime: BigInt(row.lifetime),
   }
 }

@@ -12,10 +12,10 @@ import type { Dump } from './dump.ts'
 import type { Journal } from './journal.ts'
 import type { Quarantine } from './quarantine.ts'
 
-/** Something to do on each pass before the dump, such as rolling limits. `now` in ms. */
+/** Something to do on each pass before the dump, such as rolling limits. `now` in ms; a promise is waited for. */
 export interface Step {
   readonly name: string
-  readonly run: (now: number) => void | Promise<void>
+  readonly run: (now: number) => unknown
 }
 
 export interface PersisterOptions {

@@ -12,8 +12,8 @@ interface Group {
   readonly facts: readonly Fact[]
 }
 
-/** Four full dumps: beyond that the database is away, and memory is not the place to wait. */
-const FACTS_MAX = 20_000
+/** Two full dumps: beyond that the database is away, and memory is not the place to wait. */
+const FACTS_MAX = 10_000
 
 export class RecentFacts {
   #groups: Group[] = []

@@ -38,17 +38,23 @@ interface OpenHold {
   readonly end: number
 }
 
+interface Resolution {
+  readonly hold: HoldFact
+  readonly fact: EventFact
+}
+
 /** Throws when the database cannot take it, or when the journal's files are not ones this version can read. */
 export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   const { journal, dump, quarantine } = options
   const applied = await dump.readPosition()
   const unresolved = await openHolds(options, applied)
   const resolutions = resolve(unresolved, options)
+  // A hold that cannot be resolved lies in quarantine; taken over, it would stay open in every segment to come.
   journal.begin(
-    unresolved.map(({ hold }) => hold),
+    resolutions.map(({ hold }) => hold),
     applied,
   )
-  for (const fact of resolutions) journal.append(fact)
+  for (const { fact } of resolutions) journal.append(fact)
   // The books may say that an orphan is resolved only when the journal says so too.
   await new Promise<void>((done) => journal.flushed(done))
   const { facts, torn } = await dump.run()
@@ -75,12 +81,12 @@ async function openHolds({ journal, quarantine }: RecoverOptions, applied: numbe
   return [...open.values()]
 }
 
-function resolve(unresolved: readonly OpenHold[], { clock, orphans, quarantine }: RecoverOptions): EventFact[] {
+function resolve(unresolved: readonly OpenHold[], { clock, orphans, quarantine }: RecoverOptions): Resolution[] {
   const now = clock.now()
-  const resolutions: EventFact[] = []
+  const resolutions: Resolution[] = []
   for (const { hold, end } of unresolved) {
     try {
-      resolutions.push(resolveOrphan(hold, orphans, now))
+      resolutions.push({ hold, fact: resolveOrphan(hold, orphans, now) })
     } catch (error) {
       quarantine.addFact(hold, end, error)
     }

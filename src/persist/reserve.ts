@@ -3,21 +3,21 @@
  */
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
 
-const RESERVE_BYTES = 16 * 1_048_576
-
 export class Reserve {
   readonly #path: string
+  readonly #bytes: number
 
-  constructor(path: string) {
+  constructor(path: string, bytes: number) {
     this.#path = path
+    this.#bytes = bytes
   }
 
   /** Makes the file if it is not there; false when there is no room. */
   take(): boolean {
     try {
-      if (existsSync(this.#path) && statSync(this.#path).size === RESERVE_BYTES) return true
+      if (existsSync(this.#path) && statSync(this.#path).size === this.#bytes) return true
       // Really written: a hole in a file reserves nothing.
-      writeFileSync(this.#path, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 })
+      writeFileSync(this.#path, Buffer.alloc(this.#bytes), { mode: 0o600 })
       return true
     } catch {
       this.release()

@@ -46,7 +46,16 @@ export interface Lines {
   readonly bytes: number
 }
 
-const FACT_KINDS: ReadonlySet<unknown> = new Set(['hold', 'settle', 'void', 'refuse', 'correct', 'seen', 'disable'])
+const FACT_KINDS: ReadonlySet<unknown> = new Set<Fact['t']>([
+  'hold',
+  'settle',
+  'void',
+  'refuse',
+  'correct',
+  'seen',
+  'disable',
+  'alert',
+])
 const NEW_LINE = '\n'.charCodeAt(0)
 
 export function segmentPath(directory: string, start: number): string {

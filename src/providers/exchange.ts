@@ -21,10 +21,20 @@ export interface Exchange {
   answer(admitted: Admitted, status: number, headers: AnswerHeaders, body: Buffer, event: UsageEvent | null): void
   /** Begins a stream: writes the head and leaves the rest of the connection to the caller. */
   begin(admitted: Admitted, status: number, headers: AnswerHeaders): ServerResponse
-  /** Answers with an error of our own. */
-  refuse(refusal: Refusal): void
+  /** Answers with an error of our own; `event` is what the attempt came to all the same, null where nothing is known of it. */
+  refuse(refusal: Refusal, event: UsageEvent | null): void
   /** The next attempt has taken over the request. */
   moved(admitted: Admitted): void
+}
+
+/** Answers with an error of ours where no answer has begun; breaks one that has off, so that nobody takes it for whole. Throws nothing. */
+export function breakOff(exchange: Exchange, refusal: Refusal, event: UsageEvent | null): void {
+  try {
+    if (exchange.raw.headersSent) exchange.raw.destroy()
+    else exchange.refuse(refusal, event)
+  } catch {
+    exchange.raw.destroy()
+  }
 }
 
 export interface CallParts {

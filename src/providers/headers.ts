@@ -108,8 +108,13 @@ export function servedHeaders(
   { candidate }: { readonly candidate: Pick<Candidate, 'provider' | 'model'> },
   event: Pick<UsageEvent, 'costNanoUsd'> | null,
 ): Record<string, string> {
-  const served = { 'x-bursar-provider': candidate.provider.name, 'x-bursar-model': candidate.model }
+  const served = { 'x-bursar-provider': candidate.provider.name, 'x-bursar-model': headerValue(candidate.model) }
   return event === null ? served : { ...served, 'x-bursar-cost-usd': formatUsd(BigInt(event.costNanoUsd)) }
+}
+
+/** A name as a header can carry it: printable ASCII as it is, everything else percent-encoded. */
+function headerValue(name: string): string {
+  return name.replace(/[^ -~]+/gu, encodeURIComponent)
 }
 
 /** The headers that a `Connection` header says are for this connection only. */

@@ -44,11 +44,13 @@ export class Pools {
     this.#closing = true
     const pools = [...this.#pools.values()]
     const closed = Promise.all(pools.map((pool) => (pool.closed ? undefined : pool.close())))
+    const { promise: destroyed, resolve } = Promise.withResolvers<unknown>()
     const late = setTimeout(() => {
-      for (const pool of pools) if (!pool.destroyed) void pool.destroy()
+      resolve(Promise.all(pools.map((pool) => (pool.destroyed ? undefined : pool.destroy()))))
     }, withinMs)
     try {
-      await closed
+      // A pool with a queued call forgets that it was closing once it is destroyed.
+      await Promise.race([closed, destroyed])
     } finally {
       clearTimeout(late)
     }

@@ -7,11 +7,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Refusal } from '../admission/decision.ts'
+import { refusalOfError } from '../admission/error-refusal.ts'
 import { type Outcome, outcome } from '../usage/settle.ts'
 import type { Attempt } from '../usage/tracker.ts'
 import { brokenAnswer, refusedAnswer, wholeAnswer } from './answer-reading.ts'
 import { decoded } from './decoding.ts'
-import type { CallParts, Exchange } from './exchange.ts'
+import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
 import { type AnswerHeaders, answerHeaders, requestHeaders } from './headers.ts'
 import { targetOf, wireModel } from './registry.ts'
@@ -148,7 +149,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     const end = outcome(ending, null)
     if (this.#movesOn(end)) return
     this.#attempt.end(end)
-    this.#answered(() => this.#exchange.refuse(refusal))
+    this.#refuse(refusal)
   }
 
   /** A collected answer broke off, or is more than we hold. */
@@ -160,7 +161,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       status < 300 ? brokenAnswer(admitted, status, body, this.#parts.tokensOfText) : outcome('refused', status)
     if (mayBeRetried(status) && this.#movesOn(cut)) return
     this.#attempt.end(cut)
-    this.#answered(() => this.#exchange.refuse(refusalOfStatus(status, this.#providerName()) ?? refusal))
+    this.#refuse(refusalOfStatus(status, this.#providerName()) ?? refusal)
   }
 
   #collected(): void {
@@ -184,24 +185,25 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     if (mayBeRetried(status) && this.#movesOn(end)) return
     const event = this.#attempt.end(end)
     const refusal = refusalOfStatus(status, this.#providerName())
-    headers['x-bursar-error-source'] = 'provider'
-    const credential = admitted.candidate.providerKey?.value ?? null
-    const safe = readable === null ? body : Buffer.from(masked(readable.toString(), credential))
-    this.#answered(() => {
-      if (refusal === null) this.#exchange.answer(admitted, status, headers, safe, event)
-      else this.#exchange.refuse(refusal)
-    })
+    if (refusal === null) {
+      headers['x-bursar-error-source'] = 'provider'
+      const credential = admitted.candidate.providerKey?.value ?? null
+      const safe = readable === null ? body : Buffer.from(masked(readable.toString(), credential))
+      this.#answered(() => this.#exchange.answer(admitted, status, headers, safe, event))
+    } else this.#refuse(refusal)
   }
 
-  /** Hands the request on to the next candidate that fits, if the client still wants it and there is one. */
+  /** Hands the request on to the next candidate that fits, if the client still wants it and there is one; or ends it for want of a journal. */
   #movesOn(end: Outcome): boolean {
     const { attempt } = this.#attempt.admitted.identity
     if (this.#clientGone || attempt >= this.#parts.options.attemptsMax) return false
-    const next = this.#attempt.moveOn(end)
-    if (next === null) return false
+    const moved = this.#attempt.moveOn(end)
+    if (moved === null) return false
     this.#over = true
-    this.#exchange.moved(next.admitted)
-    this.#next(next)
+    if (moved.ok) {
+      this.#exchange.moved(moved.value.admitted)
+      this.#next(moved.value)
+    } else this.#refuse(moved.refusal)
     return true
   }
 
@@ -209,6 +211,11 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#over = true
     this.#attempt.end(end)
     this.#controller?.abort(GIVEN_UP)
+  }
+
+  /** Answers the ended attempt with an error of ours, and says what it cost all the same. */
+  #refuse(refusal: Refusal): void {
+    this.#answered(() => this.#exchange.refuse(refusal, this.#attempt.event))
   }
 
   /** Answers once what the attempt came to has been written down. */
@@ -229,10 +236,8 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     } catch (error) {
       const { requestId } = this.#attempt.admitted.identity
       this.#parts.log.error({ err: error, requestId }, 'a call to a provider failed for a reason of ours')
-      this.#over = true
-      this.#attempt.end(outcome(this.#controller === null ? 'unreached' : 'abandoned', this.#status))
-      this.#controller?.abort(GIVEN_UP)
-      this.#exchange.raw.destroy()
+      this.#giveUp(outcome(this.#controller === null ? 'unreached' : 'abandoned', this.#status))
+      breakOff(this.#exchange, refusalOfError(error, requestId), this.#attempt.event)
     }
   }
 }

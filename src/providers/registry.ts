@@ -131,10 +131,9 @@ function azureTarget(
   return { origin, path: withQuery(`${root}/openai${deployments}${below}`, parameters) }
 }
 
-/** A model's name inside a path. Its slashes are its own (`models/…` is not repeated), everything else is escaped. */
+/** A model's name inside a path. Its slashes are its own, everything else is escaped. */
 function encodeModel(model: string): string {
-  const name = model.startsWith('models/') ? model.slice('models/'.length) : model
-  return name.split('/').map(encodeURIComponent).join('/')
+  return model.split('/').map(encodeURIComponent).join('/')
 }
 
 function withQuery(path: string, query: string): string {
@@ -192,9 +191,9 @@ export interface EnvironmentProvider {
 
 /** The variables of CONTRACT section 2: each one present adds its provider. */
 const ENVIRONMENT_PROVIDERS: Readonly<Record<string, EnvironmentProvider>> = {
-  OPENAI_API_KEY: { name: 'openai', kind: 'openai', baseUrl: 'https://api.openai.com/v1' },
-  ANTHROPIC_API_KEY: { name: 'anthropic', kind: 'anthropic', baseUrl: 'https://api.anthropic.com' },
-  GEMINI_API_KEY: { name: 'google', kind: 'google', baseUrl: 'https://generativelanguage.googleapis.com' },
+  OPENAI_API_KEY: atUsualAddress('openai'),
+  ANTHROPIC_API_KEY: atUsualAddress('anthropic'),
+  GEMINI_API_KEY: atUsualAddress('google'),
   MISTRAL_API_KEY: compatible('mistral', 'https://api.mistral.ai/v1'),
   GROQ_API_KEY: compatible('groq', 'https://api.groq.com/openai/v1'),
   DEEPSEEK_API_KEY: compatible('deepseek', 'https://api.deepseek.com/v1'),
@@ -205,6 +204,10 @@ const ENVIRONMENT_PROVIDERS: Readonly<Record<string, EnvironmentProvider>> = {
   CEREBRAS_API_KEY: compatible('cerebras', 'https://api.cerebras.ai/v1'),
   PERPLEXITY_API_KEY: compatible('perplexity', 'https://api.perplexity.ai'),
   COHERE_API_KEY: compatible('cohere', 'https://api.cohere.ai/compatibility/v1'),
+}
+
+function atUsualAddress(kind: 'openai' | 'anthropic' | 'google'): EnvironmentProvider {
+  return { name: kind, kind, baseUrl: KINDS[kind].defaultBaseUrl ?? '' }
 }
 
 function compatible(name: string, baseUrl: string): EnvironmentProvider {

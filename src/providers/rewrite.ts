@@ -4,9 +4,9 @@
  *
  * 1. The model's name, where the client wrote a prefix or an alias, or Azure knows it by another.
  * 2. `stream_options.include_usage`, for streams of OpenAI's completions, where the client has not asked for it itself.
- * 3. With `output_ceiling: { mode: insert }`, the ceiling that was held, where the client names none.
+ * 3. With `output_ceiling: { mode: insert }`, the ceiling that was held, where the client names none, or names it as null.
  */
-import { scanObject } from '../admission/body-scan.ts'
+import { type ScannedField, scanObject } from '../admission/body-scan.ts'
 import type { RequestFacts, Span } from '../admission/request-facts.ts'
 import type { Candidate } from './candidate.ts'
 import { takesUsageOption, wireModel } from './registry.ts'
@@ -53,8 +53,7 @@ export function rewriteBody(
     edits.push({ ...facts.modelSpan, text: JSON.stringify(model) })
   }
   if (asksForReport(facts, candidate)) edits.push(usageOption(facts))
-  const inserted = ceiling === null ? null : ceilingEdit(facts, candidate, ceiling)
-  if (inserted !== null) edits.push(inserted)
+  if (ceiling !== null) edits.push(...ceilingEdits(facts, candidate, ceiling))
   return edits.length === 0 ? facts.body : spliced(facts.body, edits)
 }
 
@@ -65,35 +64,57 @@ function usageOption({ body, streamOptionsSpan }: RewrittenFacts): Edit {
   return { ...streamOptionsSpan, text: JSON.stringify(merged) }
 }
 
-function ceilingEdit(facts: RewrittenFacts, { provider }: Pick<Candidate, 'provider'>, ceiling: number): Edit | null {
+/** OpenAI's reasoning models refuse `max_tokens`, and many other servers do not know the new name. */
+const CHAT_CEILINGS = ['max_completion_tokens', 'max_tokens'] as const
+
+function ceilingEdits(facts: RewrittenFacts, { provider }: Pick<Candidate, 'provider'>, ceiling: number): Edit[] {
   const { endpoint, body, producesOutput, outputCeiling } = facts
-  if (!producesOutput || outputCeiling !== null) return null
+  if (!producesOutput || outputCeiling !== null) return []
+  const own = provider.kind === 'openai' || provider.kind === 'azure'
   switch (endpoint) {
     case 'chat': {
-      // OpenAI's reasoning models refuse the old name, and many other servers do not know the new one.
-      const modern = provider.kind === 'openai' || provider.kind === 'azure'
-      return inserted(body, 0, `"${modern ? 'max_completion_tokens' : 'max_tokens'}":${ceiling}`)
+      const [modern, old] = CHAT_CEILINGS
+      // The other servers may know either name, or both.
+      const others = own ? [] : fieldsOf(body).filter(({ name }) => name === modern)
+      return [ceilingField(body, 0, own ? modern : old, ceiling), ...others.map((field) => written(field, ceiling))]
     }
     case 'responses':
-      return inserted(body, 0, `"max_output_tokens":${ceiling}`)
+      return [ceilingField(body, 0, 'max_output_tokens', ceiling)]
+    case 'completions':
+      // Without one OpenAI's end after 16 tokens; other servers go on to the end of the context.
+      return own ? [] : [ceilingField(body, 0, 'max_tokens', ceiling)]
     case 'generate_content':
     case 'stream_generate_content':
-      return googleCeiling(body, ceiling)
+      return [googleCeiling(body, ceiling)]
     default:
-      // Messages must name one, and text completions without one are short.
-      return null
+      // Messages must name one.
+      return []
   }
 }
 
-function googleCeiling(body: Buffer, ceiling: number): Edit | null {
-  const scan = scanObject(body)
-  if (!scan.ok) return null
-  const config = scan.fields.find(({ name }) => name === 'generationConfig' || name === 'generation_config')
-  const field = `"maxOutputTokens":${ceiling}`
-  if (config === undefined) return inserted(body, 0, `"generationConfig":{${field}}`)
+function googleCeiling(body: Buffer, ceiling: number): Edit {
+  const config = fieldsOf(body).find(({ name }) => name === 'generationConfig' || name === 'generation_config')
+  if (config === undefined) return inserted(body, 0, `"generationConfig":{"maxOutputTokens":${ceiling}}`)
   // `null` is as good as absent.
-  if (body[config.start] !== OPEN_BRACE) return { start: config.start, end: config.end, text: `{${field}}` }
-  return inserted(body, config.start, field)
+  if (body[config.start] !== OPEN_BRACE) return { ...config, text: `{"maxOutputTokens":${ceiling}}` }
+  const snake = fieldsOf(body, config.start).some(({ name }) => name === 'max_output_tokens')
+  return ceilingField(body, config.start, snake ? 'max_output_tokens' : 'maxOutputTokens', ceiling)
+}
+
+/** A ceiling in the object that begins at or after `from`: in the place of its null or zero, since a second one would lose to it. */
+function ceilingField(body: Buffer, from: number, name: string, ceiling: number): Edit {
+  const field = fieldsOf(body, from).find((candidate) => candidate.name === name)
+  return field === undefined ? inserted(body, from, `${JSON.stringify(name)}:${ceiling}`) : written(field, ceiling)
+}
+
+function written({ start, end }: Span, ceiling: number): Edit {
+  return { start, end, text: String(ceiling) }
+}
+
+/** The fields of an object of the body, which has been scanned before and is one. */
+function fieldsOf(body: Buffer, from = 0): readonly ScannedField[] {
+  const scan = scanObject(body, from)
+  return scan.ok ? scan.fields : []
 }
 
 const OPEN_BRACE = 0x7b

@@ -11,6 +11,7 @@ import type { Principal } from '../auth/principal.ts'
 import type { PriceBook } from '../pricing/price.ts'
 import type { AccessRule, PriceOverride, Provider, ProviderKey } from '../store/entities.ts'
 import { compileGlob } from '../store/glob.ts'
+import { bareName } from './bare-name.ts'
 import type { Candidate, Route } from './candidate.ts'
 import { type Claim, claimOf, LACKS, LISTS } from './ownership.ts'
 import { speaks } from './registry.ts'
@@ -56,7 +57,7 @@ export function route(
   const named = options.aliases.get(facts.requestedModel) ?? facts.requestedModel
   const slash = named.indexOf('/')
   const explicit = slash > 0 ? store.providerByName(named.slice(0, slash)) : null
-  const model = explicit === null ? named : named.slice(slash + 1)
+  const model = bareName(explicit === null ? named : named.slice(slash + 1))
   if (DOT_SEGMENT.test(model)) return modelNotFound()
   const choice =
     explicit === null

@@ -112,7 +112,10 @@ export class StreamRelay {
       this.#close()
       const last = this.#tap?.cut(json, event)
       if (last === undefined) this.#raw.destroy()
-      else this.#raw.write(last, () => this.#raw.destroy())
+      else {
+        this.#raw.write(last, () => this.#raw.destroy())
+        this.#destroyUnread()
+      }
     })
   }
 
@@ -138,7 +141,7 @@ export class StreamRelay {
     if (this.#raw.write(bytes) || this.#stalled !== undefined) return
     // A slow client slows the provider down; one that has stopped reading is as good as gone.
     this.#call.controller.pause()
-    this.#stalled = setTimeout(() => this.#raw.destroy(), this.#call.parts.options.idleTimeoutMs)
+    this.#stalled = this.#destroyLater()
     this.#raw.once('drain', () => {
       clearTimeout(this.#stalled)
       this.#stalled = undefined
@@ -149,6 +152,18 @@ export class StreamRelay {
   #finish(): void {
     this.#close()
     this.#raw.end()
+    this.#destroyUnread()
+  }
+
+  /** What has been written is not yet sent: a client that never reads it would keep it in memory for ever. */
+  #destroyUnread(): void {
+    if (this.#raw.writableFinished || this.#raw.destroyed) return
+    const late = this.#destroyLater()
+    for (const event of ['finish', 'close']) this.#raw.once(event, () => clearTimeout(late))
+  }
+
+  #destroyLater(): NodeJS.Timeout {
+    return setTimeout(() => this.#raw.destroy(), this.#call.parts.options.idleTimeoutMs)
   }
 
   #close(): void {

@@ -31,7 +31,17 @@ export type ProviderKeyText = Static<typeof ProviderKeyPatch>
 
 const name = ProviderName({ description: 'Unique; the first part of provider/model and of pass-through paths.' })
 const kind = OneOf(PROVIDER_KINDS, { description: 'Which API it speaks.' })
-const headerNames = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
+/** Headers of one connection, of framing and of the body's encoding are the gateway's own to set. */
+const OWN_HEADERS =
+  'connection|content-encoding|content-length|expect|host|keep-alive|proxy-[a-z-]+|te|trailer|transfer-encoding|upgrade|accept-encoding'
+const headerNames = `^(?!(?:${anyCase(OWN_HEADERS)})$)[A-Za-z0-9!#$%&'*+.^_\`|~-]{1,100}$`
+
+/** JSON Schema's patterns know no flag for letter case. */
+function anyCase(pattern: string): string {
+  return pattern.replaceAll(/\[a-z-\]|[a-z]/g, (part) =>
+    part.length > 1 ? '[A-Za-z-]' : `[${part}${part.toUpperCase()}]`,
+  )
+}
 const headers = accepting(
   Type.Record(
     Type.String({ pattern: headerNames }),
@@ -42,7 +52,7 @@ const headers = accepting(
       examples: [{ 'x-team': 'research' }],
     },
   ),
-  'header names, each with a text',
+  'header names, each with a text in ASCII; not those that frame a request, such as host or content-length',
 )
 const SettableFields = {
   base_url: WebAddress({ description: 'Absent = the public address of the kind.' }),

@@ -78,6 +78,19 @@ export const SettingsFields = {
     },
     'How much output is assumed of a request that names no ceiling.',
   ),
+  estimate: Group(
+    {
+      other_tokenizers: Type.Optional(
+        Type.Number({
+          minimum: 1,
+          maximum: 10,
+          description: 'Tokens reckoned with at providers other than OpenAI for each one counted by its tokenizer.',
+          default: 1.5,
+        }),
+      ),
+    },
+    'What is made of a request’s tokens where they are counted, because a limit is near.',
+  ),
   model_families: Type.Optional(
     accepting(
       Type.Record(Type.String({ pattern: WORD }), Type.Array(ModelPattern(), { minItems: 1, maxItems: 1_000 }), {

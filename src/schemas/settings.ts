@@ -32,6 +32,8 @@ export interface Settings {
   readonly requireKey: boolean
   readonly pricing: { readonly unknown: UnknownPrice }
   readonly outputCeiling: { readonly assumedTokens: number; readonly mode: 'hold' | 'insert' }
+  /** How many tokens of another provider's tokenizer are reckoned with for one of OpenAI's. */
+  readonly estimate: { readonly otherTokenizers: number }
   /** In the file's order: a model belongs to the first family that matches. */
   readonly modelFamilies: readonly ModelFamily[]
   readonly aliases: ReadonlyMap<string, string>
@@ -68,6 +70,7 @@ export function settingsOf(text: SettingsText): Settings {
     requireKey: text.require_key ?? true,
     pricing: { unknown: unknownPrice(pricing?.unknown ?? 'refuse') },
     outputCeiling: { assumedTokens: ceiling?.assumed ?? 4_096, mode: ceiling?.mode ?? 'hold' },
+    estimate: { otherTokenizers: text.estimate?.other_tokenizers ?? 1.5 },
     modelFamilies: Object.entries(text.model_families ?? {}).map(([name, patterns]) => ({ name, patterns })),
     aliases: new Map(Object.entries(text.aliases ?? {})),
     userDefaults: {

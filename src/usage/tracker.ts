@@ -5,6 +5,7 @@
  * attempt carries that state itself, so a repeat needs no memory of old ids.
  */
 import type { Admitted } from '../admission/admission.ts'
+import { accept, type Result } from '../admission/decision.ts'
 import type { RequestFacts } from '../admission/request-facts.ts'
 import type { FactSink, UsageEvent } from '../ledger/facts.ts'
 import { chargeLines, type Hold, type ResolveOutcome } from '../ledger/hold.ts'
@@ -18,6 +19,8 @@ import { type Outcome, outcome, type Resolution, resolutionOf } from './settle.t
 
 export interface UsageTrackerParts {
   readonly ledger: Ledger
+  /** Knows what every open hold was admitted for. */
+  readonly admission: { admittedOf(hold: Hold): Admitted | null }
   readonly facts: FactSink
   readonly clock: Clock
   readonly log: Log
@@ -65,13 +68,16 @@ export class UsageTracker {
 
   /** Ends attempts past every time-out with their input estimate. That there is one is a bug of ours, and is logged as such. */
   expireOverdue(): number {
-    const { ledger, clock, log } = this.#parts
+    const { ledger, admission, clock, log } = this.#parts
     const overdue = ledger.overdue(clock.elapsed())
     for (const hold of overdue) {
       log.error({ requestId: hold.requestId, attempt: hold.attempt }, 'a hold was not resolved in time')
       const attempt = this.#attempts.get(hold)
-      if (attempt === undefined) ledger.void(hold)
-      else attempt.expire()
+      const admitted = admission.admittedOf(hold)
+      if (attempt !== undefined) attempt.expire()
+      // The journal knows of it although nobody has begun it.
+      else if (admitted !== null) this.begin(admitted).expire()
+      else ledger.void(hold)
     }
     return overdue.length
   }
@@ -171,6 +177,7 @@ export class Attempt {
   /** Monotonic ms at which the first byte of the answer's body came; null before. */
   firstByteAt: number | null = null
   readonly #tracker: UsageTracker
+  #event: UsageEvent | null = null
   #ended = false
   #expired = false
 
@@ -184,22 +191,31 @@ export class Attempt {
     return this.#ended
   }
 
+  /** What it came to; null before it has ended, and where only a correction of what had expired was left to write. */
+  get event(): UsageEvent | null {
+    return this.#event
+  }
+
   /** Ends the attempt. Null when it had ended before: then nothing has changed. */
   end(end: Outcome): UsageEvent | null {
     if (this.#ended) return null
     this.#ended = true
-    return this.#tracker.settle(this, end, this.#resolve(end))
+    this.#event = this.#tracker.settle(this, end, this.#resolve(end))
+    return this.#event
   }
 
-  /** Ends the attempt and begins the next one, its hold moved in one step. Null when no candidate is left that fits: then it has not ended. */
-  moveOn(end: Outcome): Attempt | null {
+  /**
+   * Ends the attempt and begins the next one, its hold moved in one step. Null when no candidate is left that fits: then it has not ended.
+   * Refused when the next one's hold cannot be written down: then this one has ended all the same, and nothing is held any more.
+   */
+  moveOn(end: Outcome): Result<Attempt> | null {
     if (this.#ended || this.#expired) return null
     const resolution = this.#resolve(end)
-    const next = this.admitted.next(resolution.amounts)
-    if (next === null) return null
+    const moved = this.admitted.next(resolution.amounts)
+    if (moved === null) return null
     this.#ended = true
-    this.#tracker.recordMoved(this, end, resolution)
-    return this.#tracker.begin(next)
+    this.#event = this.#tracker.recordMoved(this, end, resolution)
+    return moved.ok ? accept(this.#tracker.begin(moved.value)) : moved
   }
 
   /** Ends in the ledger what nobody has ended; whoever still does it makes a correction. */

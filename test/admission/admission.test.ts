@@ -1,14 +1,24 @@
 /** Admission: one indivisible hold on every level, or a refusal. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { Admitted } from '../../src/admission/admission.ts'
 import { RATE_LIMITER } from '../../src/admission/gate.ts'
 import { FactSinkUnavailable } from '../../src/ledger/facts.ts'
-import { amountsOf } from '../../src/ledger/hold.ts'
+import { amountsOf, NOTHING } from '../../src/ledger/hold.ts'
 import type { Limit } from '../../src/store/entities.ts'
+import { ZERO_USD } from '../../src/units/money.ts'
 import { aCustomer, aLimit } from '../helpers/entities.ts'
 import { Engine, NOW, put } from './engine.ts'
 
 const PLENTY = 10n ** 15n
+
+/** The attempt after this one; null where there is none. */
+function next(admitted: Admitted, actual = NOTHING): Admitted | null {
+  const moved = admitted.next(actual)
+  if (moved === null) return null
+  assert.ok(moved.ok)
+  return moved.value
+}
 
 function heldOn(engine: Engine, limits: readonly Limit[]): bigint[] {
   return limits.map((limit) => engine.read(limit).held)
@@ -181,13 +191,13 @@ describe('a fallback', () => {
     const ofOpenai = engine.limit({ metric: 'requests', max: 5n, provider: 'openai' })
     const ofAzure = engine.limit({ metric: 'requests', max: 5n, provider: 'azure' })
     const first = engine.admit({}, twoProviders(engine))
-    const second = first.next(amountsOf({}))
+    const second = next(first)
     assert.ok(second)
     assert.deepEqual([second.candidate.provider.name, second.identity.attempt], ['azure', 2])
     assert.deepEqual([first.hold.state, second.hold.state], ['voided', 'held'])
     assert.deepEqual(heldOn(engine, [shared, ofOpenai, ofAzure]), [1n, 0n, 1n])
     assert.equal(engine.facts.of('hold').length, 2)
-    assert.equal(second.next(amountsOf({})), null, 'there is no third')
+    assert.equal(next(second), null, 'there is no third')
     assert.equal(second.hold.state, 'held')
   })
 
@@ -198,7 +208,7 @@ describe('a fallback', () => {
     engine.admit({}, [engine.candidate({ provider: engine.azure })])
     const route = [...twoProviders(engine), engine.candidate({ model: 'gpt-3.5' })] as const
     const first = engine.admit({}, route)
-    const second = first.next(amountsOf({ tokens: 100n }))
+    const second = next(first, amountsOf({ tokens: 100n }))
     assert.equal(second?.candidate.model, 'gpt-3.5')
     assert.equal(first.hold.state, 'settled')
     assert.deepEqual([engine.read(shared).posted, engine.read(shared).held], [100n, 300n])
@@ -236,6 +246,48 @@ describe('a fallback', () => {
       ],
     )
     assert.equal(engine.refuse().details.candidates, undefined, 'with one candidate there is nothing to add')
+  })
+
+  test('that differs from a refused one by its provider key alone is refused with it, without another look', () => {
+    let asked = 0
+    const engine = new Engine({
+      parts: {
+        estimator: {
+          estimate: () => {
+            asked += 1
+            return {
+              inputTokens: 9,
+              outputTokens: 9,
+              costNanoUsd: ZERO_USD,
+              inputCostNanoUsd: ZERO_USD,
+              basis: 'bytes',
+            }
+          },
+        },
+      },
+    })
+    const ofOpenai = engine.limit({ metric: 'requests', max: 1n, provider: 'openai' })
+    engine.limit({ metric: 'requests', max: 1n, provider: 'azure' })
+    const key = (id: string) => ({ id, name: id, value: id, keyStart: id, weight: 1 })
+    const keys = [engine.candidate({ providerKey: key('one') }), engine.candidate({ providerKey: key('two') })] as const
+    engine.admit({}, [engine.candidate()])
+    asked = 0
+    assert.equal(engine.refuse({}, keys).details.candidates, undefined, 'one reason')
+    engine.apply(put('limit', { ...ofOpenai, mode: 'observe' }))
+    const ofAzure = { provider: engine.azure }
+    const first = engine.admit({}, [
+      engine.candidate(),
+      engine.candidate({ ...ofAzure, providerKey: key('one') }),
+      engine.candidate({ ...ofAzure, providerKey: key('two') }),
+    ])
+    engine.ledger.settle(engine.admit({}, [engine.candidate(ofAzure)]).hold, amountsOf({ requests: 1n }))
+    asked = 0
+    assert.equal(next(first), null)
+    assert.ok(asked > 0)
+    const looks = asked
+    asked = 0
+    engine.refuse({}, [engine.candidate(ofAzure)])
+    assert.equal(looks, asked, 'both keys cost as much as one')
   })
 })
 
@@ -311,8 +363,11 @@ describe('a journal that takes nothing', () => {
     full = true
     assert.equal(engine.refuse().code, 'overloaded')
     assert.deepEqual([engine.read(limit).held, engine.ledger.openHoldCount], [150n, 1])
-    assert.equal(first.next(amountsOf({})), null)
+    const moved = first.next(amountsOf({ tokens: 20n }))
+    assert.equal(moved?.ok === false && moved.refusal.code, 'overloaded', 'not as if nothing had changed')
+    assert.equal(first.hold.state, 'settled')
     assert.deepEqual([engine.read(limit).held, engine.ledger.openHoldCount], [0n, 0])
+    assert.equal(engine.read(limit).posted, 20n)
   })
 
   test('starts no further attempt of a request in flight, whose hold stays', () => {

@@ -23,31 +23,31 @@ describe('the order of a chain', () => {
     const rate = { metric: 'requests', max: 9n } as const
     const cost = { metric: 'cost', max: 9n } as const
     const wanted: Limit[] = [
-      make('01', { ...rate, scope: user, window: 'lifetime', align: null }),
-      make('02', { ...rate, scope: key, provider: 'openai', model: 'gpt-4o', window: '1Y' }),
-      make('03', { ...rate, scope: key, model: 'gpt-4o', window: '1m' }),
-      make('04', { ...rate, scope: key, provider: 'openai', model: 'gpt-*', window: '1m' }),
-      make('05', { metric: 'tokens', max: 9n, scope: key, provider: 'openai', model: 'family:gpt4', window: '1h' }),
-      make('06', { ...rate, scope: key, model: 'family:gpt4', window: '1s' }),
-      make('07', { ...rate, scope: key, provider: 'openai', window: '1m' }),
-      make('08', { ...rate, scope: key, window: '1s' }),
-      make('09', { metric: 'output_tokens', max: 9n, scope: key, window: '1m' }),
-      make('10', { ...rate, scope: key, window: '1m' }),
-      make('11', { ...rate, scope: key, window: 'hourly', align: null }),
-      make('12', { ...rate, scope: key, window: '1d', align: 'calendar' }),
+      make('25', { ...rate, scope: user, window: 'lifetime', align: null }),
+      make('24', { ...rate, scope: key, provider: 'openai', model: 'gpt-4o', window: '1Y' }),
+      make('23', { ...rate, scope: key, model: 'gpt-4o', window: '1m' }),
+      make('22', { ...rate, scope: key, provider: 'openai', model: 'gpt-*', window: '1m' }),
+      make('21', { metric: 'tokens', max: 9n, scope: key, provider: 'openai', model: 'family:gpt4', window: '1h' }),
+      make('20', { ...rate, scope: key, model: 'family:gpt4', window: '1s' }),
+      make('19', { ...rate, scope: key, provider: 'openai', window: '1m' }),
+      make('18', { ...rate, scope: key, window: '1s' }),
+      make('16', { metric: 'output_tokens', max: 9n, scope: key, window: '1m' }),
+      make('17', { ...rate, scope: key, window: '1m' }),
+      make('15', { ...rate, scope: key, window: 'hourly', align: null }),
+      make('14', { ...rate, scope: key, window: '1d', align: 'calendar' }),
       make('13', { ...rate, scope: key, window: '1M' }),
-      make('14', { ...rate, scope: key, window: '1Q' }),
-      make('15', { metric: 'concurrency', max: 9n, scope: key }),
-      make('16', { ...rate, scope: key, window: 'lifetime', align: null }),
-      make('17', { ...rate, scope: team }),
-      make('18', { ...rate, scope: customer, model: 'gpt-4o' }),
-      make('19', { ...rate, scope: global, provider: 'openai', model: 'gpt-4o', window: '1s' }),
-      make('20', { ...cost, scope: user, window: '1Y' }),
-      make('21', { ...cost, scope: key, provider: 'openai', window: '1m' }),
-      make('22', { ...cost, scope: key, window: '1m' }),
-      make('23', { ...cost, scope: team, window: '1m' }),
-      make('24', { ...cost, scope: customer, window: '1m' }),
-      make('25', { ...cost, scope: global, provider: 'openai', model: 'gpt-4o', window: '1m' }),
+      make('12', { ...rate, scope: key, window: '1Q' }),
+      make('10', { metric: 'concurrency', max: 9n, scope: key }),
+      make('11', { ...rate, scope: key, window: 'lifetime', align: null }),
+      make('09', { ...rate, scope: team }),
+      make('08', { ...rate, scope: customer, model: 'gpt-4o' }),
+      make('07', { ...rate, scope: global, provider: 'openai', model: 'gpt-4o', window: '1s' }),
+      make('06', { ...cost, scope: user, window: '1Y' }),
+      make('05', { ...cost, scope: key, provider: 'openai', window: '1m' }),
+      make('04', { ...cost, scope: key, window: '1m' }),
+      make('03', { ...cost, scope: team, window: '1m' }),
+      make('02', { ...cost, scope: customer, window: '1m' }),
+      make('01', { ...cost, scope: global, provider: 'openai', model: 'gpt-4o', window: '1m' }),
     ]
     const families = [{ name: 'gpt4', patterns: ['gpt-4*'] }]
     const inChain = new Engine({ families })
@@ -103,6 +103,19 @@ describe('a chain', () => {
       chain.limits.map(({ limit }) => limit.id),
       [global.id],
     )
+  })
+
+  test('of a request without a key follows a change on the next request too', () => {
+    const engine = new Engine()
+    const maxima = () =>
+      engine.admission.chains.of(engine.store, ANONYMOUS, 'openai', 'gpt-4o').limits.map(({ limit }) => limit.max)
+    assert.deepEqual(maxima(), [])
+    const limit = engine.limit({ metric: 'requests', max: 9n, scope: engine.scopes.global })
+    assert.deepEqual(maxima(), [9n])
+    engine.apply(put('limit', { ...limit, max: 8n }))
+    assert.deepEqual(maxima(), [8n])
+    engine.apply({ op: 'delete', kind: 'limit', id: limit.id })
+    assert.deepEqual(maxima(), [])
   })
 
   test('T07 T09 has the limits that select its provider and model, and no others', () => {

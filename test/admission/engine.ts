@@ -181,6 +181,8 @@ export class Engine {
     return reading
   }
 
+  readonly readMeters = (limitIds: readonly string[], now: number) => this.ledger.readAll(limitIds, now)
+
   readonly readMeter = (limitId: string, now: number) => this.ledger.read(limitId, now)
 }
 

@@ -64,8 +64,6 @@ describe('estimate', () => {
     assert.equal(tokens({ outputCeiling: null }), 4_096)
     assert.equal(tokens({ outputCeiling: null, choices: 3 }), 3 * 4_096)
     assert.equal(tokens({ outputCeiling: 50, choices: 3 }), 150)
-    // Zero means "no ceiling" to servers that cannot tell it from absent.
-    assert.equal(tokens({ outputCeiling: 0 }), 4_096)
     assert.equal(tokens({ outputCeiling: null, producesOutput: false }), 0)
   })
 
@@ -137,6 +135,7 @@ describe('learning', () => {
     for (let run = 0; run < 2_000; run += 1) estimator.learn(someFacts(), 'gpt4', 50_000)
     assert.ok(estimator.ratioOf('openai', 'gpt4') > 0.99 && estimator.ratioOf('openai', 'gpt4') <= 1)
     assert.equal(estimator.estimate(someFacts(), null, 'gpt4').inputTokens, 1_000)
+    assert.deepEqual([estimator.tokensOfText(11, 'openai', 'gpt4'), estimator.tokensOfText(11, 'openai', '')], [11, 4])
   })
 
   test('one odd report moves it little', () => {

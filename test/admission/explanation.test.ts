@@ -10,7 +10,7 @@ import { aLimit } from '../helpers/entities.ts'
 import { Engine, put } from './engine.ts'
 
 function explained(engine: Engine, facts: Partial<RequestFacts> = {}, route?: Route): Explanation {
-  return explain(engine.admission, engine.request(facts, route), engine.readMeter, engine.clock.now())
+  return explain(engine.admission, engine.request(facts, route), engine.readMeters, engine.clock.now(), 3)
 }
 
 describe('an explanation', () => {
@@ -52,6 +52,15 @@ describe('an explanation', () => {
     })
   })
 
+  test('names no more attempts than would be made', () => {
+    const engine = new Engine()
+    const { attempts } = explained(engine, {}, [
+      ...([engine.candidate(), engine.candidate()] as const),
+      ...[engine.azure, engine.azure].map((provider) => engine.candidate({ provider })),
+    ])
+    assert.deepEqual(attempts, ['openai', 'openai', 'azure'])
+  })
+
   test('of a refusal carries the very refusal the request would get', () => {
     const engine = new Engine()
     engine.limit({ metric: 'cost', max: 199_999n })
@@ -67,6 +76,17 @@ describe('an explanation', () => {
       explanation.limits.map(({ verdict }) => verdict),
       ['would_refuse', 'refuse'],
     )
+  })
+
+  test('T10 asks nothing of a limit the request does not touch, however full it is', () => {
+    const engine = new Engine()
+    const limit = engine.limit({ metric: 'output_tokens', max: 100n })
+    engine.admit()
+    engine.apply(put('limit', { ...limit, max: 10n }))
+    const facts = { endpoint: 'embeddings', producesOutput: false, outputCeiling: null } as const
+    const explanation = explained(engine, facts)
+    assert.deepEqual([explanation.verdict, explanation.limits[0]?.verdict], ['allow', 'allow'])
+    assert.ok(engine.admit(facts))
   })
 
   test('shows global limits without numbers', () => {

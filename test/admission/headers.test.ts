@@ -7,7 +7,7 @@ import { Engine, put } from './engine.ts'
 
 function headersOf(engine: Engine): Record<string, string> {
   const chain = engine.admission.chains.of(engine.store, engine.principal, 'openai', 'gpt-4o')
-  return limitHeaders(chain, engine.readMeter, engine.clock.now())
+  return limitHeaders(chain, engine.readMeters, engine.clock.now())
 }
 
 test('the tightest limit of each kind is the one with the least left, whatever its size and level', () => {
@@ -31,6 +31,25 @@ test('the tightest limit of each kind is the one with the least left, whatever i
     'x-ratelimit-remaining-tokens': '8850',
     'x-ratelimit-reset-tokens': '23h59m30s',
   })
+})
+
+test('all of them are read at one moment, without those that are not shown', () => {
+  const engine = new Engine()
+  const shown = (['requests', 'tokens', 'cost'] as const).map((metric) => engine.limit({ metric, max: 5n }).id)
+  engine.limit({ metric: 'concurrency', max: 5n })
+  engine.limit({ metric: 'requests', max: 5n, scope: engine.scopes.global })
+  const chain = engine.admission.chains.of(engine.store, engine.principal, 'openai', 'gpt-4o')
+  const reads: (readonly string[])[] = []
+  const headers = limitHeaders(
+    chain,
+    (limitIds, now) => {
+      reads.push(limitIds)
+      return engine.readMeters(limitIds, now)
+    },
+    engine.clock.now(),
+  )
+  assert.equal(headers['x-ratelimit-remaining-tokens'], '5')
+  assert.deepEqual(reads, [shown])
 })
 
 test('what is held counts as used, and remaining never falls below zero', () => {

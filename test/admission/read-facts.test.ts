@@ -141,7 +141,9 @@ describe('ceilings and counts', () => {
   test('the ceiling is the endpoint’s own; of two names for it, the larger', () => {
     assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 5 } }).outputCeiling, 5)
     assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 5, max_completion_tokens: 9 } }).outputCeiling, 9)
-    assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 0 } }).outputCeiling, 0)
+    // Zero means "no ceiling" to servers that cannot tell it from absent.
+    assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: 0 } }).outputCeiling, null)
+    assert.equal(factsOf('messages', { body: { model: 'm', max_tokens: 0 } }).outputCeiling, null)
     assert.equal(factsOf('chat', { body: { model: 'm', max_tokens: null } }).outputCeiling, null)
     assert.equal(factsOf('chat', { body: { model: 'm', max_output_tokens: 5 } }).outputCeiling, null)
     assert.equal(factsOf('responses', { body: { model: 'm', max_output_tokens: 5 } }).outputCeiling, 5)

@@ -197,7 +197,7 @@ test('the wait is the longest of all limits in the way, none where one of them n
   const hour = new Bench(tokens({ window: '1h' }))
   const lifetime = new Bench(tokens({ window: 'lifetime', align: null }))
   for (const bench of [minute, hour, lifetime]) bench.use(100n, NOW)
-  const shortfalls = [minute, hour].map((bench) => bench.shortfall(1n, NOW))
+  const shortfalls = [minute, hour, minute].map((bench) => bench.shortfall(1n, NOW))
   assert.equal(msUntilAllFit(shortfalls, NOW), HOUR)
   assert.equal(msUntilAllFit([...shortfalls, lifetime.shortfall(1n, NOW)], NOW), null)
 })

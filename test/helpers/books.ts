@@ -31,7 +31,13 @@ export interface TestBooksOptions {
 export function testBooks(t: TestContext, database: Database, options: TestBooksOptions = {}): TestBooks {
   const { directory = temporaryDirectory(t), batchMax, log = silentLog } = options
   const clock = new ManualClock(Date.now())
-  const journal = new Journal({ directory: join(directory, 'journal'), log, sync: 'never', ...options.journal })
+  const journal = new Journal({
+    directory: join(directory, 'journal'),
+    log,
+    sync: 'never',
+    reserveBytes: 1,
+    ...options.journal,
+  })
   t.after(() => journal.close())
   const quarantine = new Quarantine({ directory: join(directory, 'quarantine'), journalId: journal.id, clock, log })
   const dump = new Dump({

@@ -1,12 +1,15 @@
 /** A fact sink that keeps what it is given, in place of the journal. */
-import type { Fact, FactSink } from '../../src/ledger/facts.ts'
+import { type Fact, type FactSink, FactSinkUnavailable } from '../../src/ledger/facts.ts'
 
 export class RecordedFacts implements FactSink {
   readonly facts: Fact[] = []
   accepting = true
+  /** False: a disk that has just become full, which settlements still find room on. */
+  takesHolds = true
 
   append(fact: Fact): void {
     if (!this.accepting) throw new Error('the journal takes nothing')
+    if (fact.t === 'hold' && !this.takesHolds) throw new FactSinkUnavailable('the disk is full')
     this.facts.push(fact)
   }
 

@@ -233,6 +233,79 @@ describe('what the books give back after a restart', () => {
   })
 })
 
+describe('a limit that begins a new count', () => {
+  const begun = (after: Partial<Limit>) => {
+    const bench = new Bench()
+    const before = aLimit({ metric: 'tokens', max: 100n, window: '1h', anchor: NOW })
+    const link = bench.link(before)
+    bench.ledger.settle(bench.hold([link], { tokens: 60n }), amountsOf({ tokens: 60n }))
+    const open = bench.hold([link], { tokens: 40n })
+    const limit = aLimit({ ...before, window: '1d', countNumber: 2, ...after })
+    bench.ledger.track(limit, NOW)
+    return { bench, limit, open }
+  }
+
+  test('starts empty, with its lifetime total kept; what was in flight ends in that total alone', () => {
+    const { bench, limit, open } = begun({})
+    assert.deepEqual([bench.read(limit).posted, bench.read(limit).held, bench.read(limit).lifetime], [0n, 0n, 60n])
+    bench.ledger.settle(open, amountsOf({ tokens: 30n }))
+    assert.deepEqual([bench.read(limit).posted, bench.read(limit).held, bench.read(limit).lifetime], [0n, 0n, 90n])
+    assert.deepEqual(bench.ledger.violations(), [])
+  })
+
+  test('leaves what expired before to be settled late in the lifetime total and the books alone', () => {
+    const { bench, limit, open } = begun({})
+    bench.ledger.expire(open, amountsOf({ tokens: 5n }))
+    assert.deepEqual(bench.ledger.settleLate(open, amountsOf({ tokens: 25n })), [[limit.id, 1, NOW, 'tokens', '20']])
+    assert.deepEqual([bench.read(limit).posted, bench.read(limit).lifetime], [0n, 85n])
+  })
+
+  test('of another metric starts its lifetime total anew: tokens and dollars do not add up', () => {
+    const { bench, limit, open } = begun({ metric: 'cost' })
+    bench.ledger.settle(open, amountsOf({ tokens: 30n, cost: 7n }))
+    assert.deepEqual([bench.read(limit).posted, bench.read(limit).lifetime], [0n, 0n])
+  })
+
+  test('while a request is in flight can still have its hold moved, or not', () => {
+    const { bench, limit, open } = begun({})
+    const meter = bench.ledger.meterOf(limit.id)
+    assert.ok(meter)
+    const chain = [{ limit, meter, metric: METRICS.indexOf('tokens'), enforced: true }]
+    const to = (tokens: bigint) => ({ requestId: 'r', attempt: 2, chain, amounts: amountsOf({ tokens }), deadline: 0 })
+    const before = bench.read(limit)
+    assert.equal(bench.ledger.move(open, amountsOf({ tokens: 5n }), to(101n), NOW).ok, false)
+    assert.deepEqual(bench.read(limit), before)
+    assert.equal(bench.ledger.move(open, amountsOf({ tokens: 5n }), to(100n), NOW).ok, true)
+    assert.deepEqual([bench.read(limit).held, bench.read(limit).lifetime], [100n, 65n])
+  })
+})
+
+test('T17 a limit that was unreadable for a while counts elsewhere: what was in flight ends in its lifetime total, or not at all', () => {
+  const bench = new Bench()
+  const limit = aLimit({ metric: 'tokens', max: 100n })
+  const open = bench.hold([bench.link(limit)], { tokens: 40n })
+  bench.ledger.track({ ...limit, spec: null, invalid: 'window' }, NOW)
+  const other = bench.link(aLimit({ metric: 'tokens', max: 100n }))
+  assert.equal(other.meter.slot, open.charges[0]?.slot, 'the slot is used again')
+  const mended = bench.link(limit)
+  const to = { requestId: 'r', attempt: 2, chain: [mended], amounts: amountsOf({ tokens: 101n }), deadline: 0 }
+  assert.equal(bench.ledger.move(open, amountsOf({ tokens: 5n }), to, NOW).ok, false)
+  assert.equal(bench.read(limit).lifetime, 0n)
+  bench.ledger.settle(open, amountsOf({ tokens: 30n }))
+  assert.deepEqual([bench.read(limit).posted, bench.read(limit).lifetime], [0n, 30n])
+  assert.deepEqual([bench.read(other.limit).posted, bench.read(other.limit).lifetime], [0n, 0n])
+})
+
+test('what the books give beyond 64 bits or below zero is taken as far as a total goes', () => {
+  const bench = new Bench()
+  const limit = aLimit({ metric: 'tokens', max: 100n, window: '1m', align: 'sliding', anchor: NOW })
+  bench.link(limit)
+  const books = { windowStart: NOW, previousPosted: 2n ** 70n, previousStart: NOW - MINUTE }
+  bench.ledger.restore(limit.id, { ...books, posted: -5n, lifetime: 2n ** 64n })
+  const { posted, previous, lifetime } = bench.read(limit)
+  assert.deepEqual([posted, previous, lifetime], [0n, MOST, MOST])
+})
+
 test('the meters refuse more limits than they have room for, and take one again where one was given back', () => {
   const ledger = new Ledger(new Meters(() => 0, new SharedArrayBuffer(4 * 128)))
   const limits = Array.from({ length: 4 }, () => aLimit({ metric: 'cost', max: 1n }))

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
-import { join } from 'node:path'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { sql } from 'kysely'
 import { parseTimestamptz } from '../../src/persist/column-types.ts'
 import { isUnreachable, openDatabase } from '../../src/persist/database.ts'
@@ -77,21 +76,31 @@ forEachDatabase((kind, open) => {
       assert.equal(isUnreachable(ended), true)
     })
   } else {
-    test('T18 the embedded database is made on first use, keeps what was written, and makes a checkpoint', async (t) => {
+    test('T18 the embedded database is made on first use and keeps what was committed, through a crash and a restart', async (t) => {
+      const threads = new Set<Worker>()
+      const postMessage = Worker.prototype.postMessage
+      t.mock.method(Worker.prototype, 'postMessage', function (this: Worker, ...args: Parameters<typeof postMessage>) {
+        threads.add(this)
+        return postMessage.apply(this, args)
+      })
       const dataDir = temporaryDirectory(t)
       await copyEmptyEmbedded(dataDir)
       const first = await openDatabase({ dataDir, log: silentLog })
       assert.equal(first.kind, 'embedded')
-      await sql`create table kept (n int)`.execute(first.db)
-      await sql`insert into kept values (1), (2)`.execute(first.db)
+      await sql`create table kept as select 1 as n`.execute(first.db)
       await first.checkpoint()
+      await sql`insert into kept values (2)`.execute(first.db)
+      const [thread] = threads
+      const interrupted = sql`insert into kept select n from generate_series(1, 5000000) n`.execute(first.db)
+      setImmediate(() => void thread?.terminate())
+      await assert.rejects(interrupted, /the embedded database stopped|terminated/)
+      await sql`insert into kept values (3)`.execute(first.db)
       await first.close()
       await first.close()
-      assert.ok(existsSync(join(dataDir, 'database', 'PG_VERSION')))
       const second = await openDatabase({ dataDir, log: silentLog })
       t.after(() => second.close())
       const { rows } = await sql<{ n: number }>`select n from kept order by n`.execute(second.db)
-      assert.deepEqual(rows, [{ n: 1 }, { n: 2 }])
+      assert.deepEqual(rows, [{ n: 1 }, { n: 2 }, { n: 3 }])
     })
 
     test('large parameters and large answers pass whole', async (t) => {

@@ -24,7 +24,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { corrected, held, settled } from '../helpers/facts.ts'
 
 function open(t: TestContext, directory: string, options: Partial<JournalOptions> = {}): Journal {
-  const journal = new Journal({ directory, log: silentLog, sync: 'never', ...options })
+  const journal = new Journal({ directory, log: silentLog, sync: 'never', reserveBytes: 1, ...options })
   t.after(() => journal.close())
   return journal
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, truncateSync } from 'node:fs'
+import { appendFileSync, readFileSync, truncateSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import type { ChargeLine, HoldFact } from '../../src/ledger/facts.ts'
@@ -99,6 +99,23 @@ forEachDatabase((_kind, open) => {
     const second = testBooks(t, database, { directory: first.directory })
     assert.deepEqual(await again(second), { facts: 3, orphans: 1, torn: 1, quarantined: 2 })
     assert.equal((await inTheBooks(database)).events.length, 3)
+  })
+
+  test('a hold that cannot be resolved goes into quarantine and is open no longer', async (t) => {
+    const database = await open(t)
+    const first = testBooks(t, database)
+    const [orphan, broken] = [held(), { ...held(), charges: [null] }]
+    await first.write([orphan, broken as unknown as HoldFact])
+    await first.journal.close()
+
+    const journal = { segmentBytes: 200 }
+    const second = testBooks(t, database, { directory: first.directory, journal })
+    assert.deepEqual(await again(second), { facts: 1, orphans: 1, torn: 0, quarantined: 1 })
+    for (let more = 0; more < 3; more++) await second.write([settled()])
+    const segments = second.journal.segments.map(({ path }) => readFileSync(path, 'utf8'))
+    assert.ok(segments.length > 2)
+    const naming = segments.filter((text) => text.includes(broken.identity.requestId))
+    assert.equal(naming.length, 1, 'no later segment begins with it')
   })
 
   test('a journal whose end was lost in a power cut goes on behind what the books have', async (t) => {

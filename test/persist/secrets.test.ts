@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { DecryptionError, openSecrets, Secrets, WrongSecretError } from '../../src/persist/secrets.ts'
-import { forEachDatabase } from '../helpers/databases.ts'
+import { postgresDatabases } from '../helpers/databases.ts'
 
 const SALT = 'c2FsdCBzYWx0IHNhbHQ='
 
@@ -46,17 +46,17 @@ describe('encryption', () => {
   })
 })
 
-forEachDatabase((_kind, open) => {
-  test('the first start sets the check value, the same secret passes later, another stops with one line', async (t) => {
-    const { db } = await open(t)
-    const first = await openSecrets(db, 'the secret')
-    const sealed = first.encrypt('credential', 'here')
-    assert.equal((await openSecrets(db, 'the secret')).decrypt(sealed, 'here'), 'credential')
-    await assert.rejects(openSecrets(db, 'another'), (error: unknown) => {
-      assert.ok(error instanceof WrongSecretError)
-      assert.match(error.message, /^BURSAR_SECRET is not the secret[^\n]*$/)
-      return true
-    })
-    assert.equal((await db.selectFrom('installation').selectAll().execute()).length, 1)
+const open = postgresDatabases()
+
+test('the first start sets the check value, the same secret passes later, another stops with one line', async (t) => {
+  const { db } = await open(t)
+  const first = await openSecrets(db, 'the secret')
+  const sealed = first.encrypt('credential', 'here')
+  assert.equal((await openSecrets(db, 'the secret')).decrypt(sealed, 'here'), 'credential')
+  await assert.rejects(openSecrets(db, 'another'), (error: unknown) => {
+    assert.ok(error instanceof WrongSecretError)
+    assert.match(error.message, /^BURSAR_SECRET is not the secret[^\n]*$/)
+    return true
   })
+  assert.equal((await db.selectFrom('installation').selectAll().execute()).length, 1)
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import type { FastifyInstance } from 'fastify'
+import { formatUsd } from '../../src/units/money.ts'
 import { aLimit } from '../helpers/entities.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startGateway, type TestGateway, type TestGatewayOptions } from '../helpers/gateway.ts'
@@ -143,6 +144,28 @@ describe('attempts', () => {
     assert.equal(here.gateway.governance.ledger.read(full.id, Date.now())?.posted, 1n)
   })
 
+  test('F02 a fallback whose hold cannot be written down: the caller is told to come again, and each hold is resolved once', async (t) => {
+    const usage = { prompt_tokens: 12, completion_tokens: 34 }
+    let fill = () => {}
+    const failing = (received: Received) => {
+      fill()
+      json(503, { error: { message: 'no' }, usage })(received)
+    }
+    const here = await world(t, [failing, OK])
+    fill = () => {
+      here.gateway.facts.takesHolds = false
+    }
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 503)
+    assert.match(await response.text(), /"code":"overloaded"/)
+    assert.equal(response.headers.get('x-bursar-cost-usd'), formatUsd(COST))
+    assert.equal(response.headers.get('x-bursar-error-source'), 'gateway')
+    await here.gateway.settled()
+    assert.equal(here.upstreams[1]?.received.length, 0)
+    assert.deepEqual(story(here), ['1 p1 503 reported 0'])
+    assert.equal(here.gateway.meter('cost').posted, COST)
+  })
+
   test('F28 a client that has gone is not taken elsewhere', async (t) => {
     const here = await world(t, [() => {}, OK])
     const leaving = new AbortController()
@@ -156,6 +179,79 @@ describe('attempts', () => {
     await here.gateway.settled()
     assert.equal(here.upstreams[1]?.received.length, 0)
     assert.deepEqual(story(here), ['1 p1 503  0'])
+  })
+})
+
+describe('an error says what it cost', () => {
+  const COST_HEADER = 'x-bursar-cost-usd'
+
+  test('a provider that never answers is charged its input, and the 504 says so', async (t) => {
+    const here = await world(t, [() => {}], { server: { headersTimeoutMs: 100 } })
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 504)
+    await response.text()
+    await here.gateway.settled()
+    const posted = here.gateway.meter('cost').posted
+    assert.ok(posted > 0n)
+    assert.equal(response.headers.get(COST_HEADER), formatUsd(posted))
+  })
+
+  test('so does a collected answer that broke off', async (t) => {
+    const here = await world(t, [
+      ({ response }) => {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
+        response.write('{"choices":[', () => setImmediate(() => response.destroy()))
+      },
+    ])
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 502)
+    await response.text()
+    await here.gateway.settled()
+    const posted = here.gateway.meter('cost').posted
+    assert.ok(posted > 0n)
+    assert.equal(response.headers.get(COST_HEADER), formatUsd(posted))
+  })
+
+  test('and a refusal of ours that reports usage; one that costs nothing says nothing was spent', async (t) => {
+    const here = await world(t, [json(401, { usage: { prompt_tokens: 12, completion_tokens: 34 } })])
+    const charged = await here.gateway.post(CHAT, ASK)
+    await charged.text()
+    assert.deepEqual([charged.status, charged.headers.get(COST_HEADER)], [502, formatUsd(COST)])
+    const [upstream] = here.upstreams
+    if (upstream !== undefined) upstream.answer = json(401, {})
+    const free = await here.gateway.post(CHAT, ASK)
+    await free.text()
+    assert.deepEqual([free.status, free.headers.get(COST_HEADER)], [502, '0.00'])
+    await here.gateway.settled()
+  })
+})
+
+describe('a bug of ours', () => {
+  test('before the head is answered with the request id and no more, and the hold is returned', async (t) => {
+    const here = await world(t, [OK])
+    const [provider] = here.gateway.governance.store.providers.values()
+    assert.ok(provider !== undefined)
+    here.gateway.put({ op: 'put', kind: 'provider', entity: { ...provider, baseUrl: 'no url' } })
+    const response = await here.gateway.post(CHAT, ASK)
+    assert.equal(response.status, 500)
+    const { error } = (await response.json()) as { error: { code: string; message: string } }
+    const requestId = response.headers.get('x-bursar-request-id')
+    assert.deepEqual([error.code, error.message], ['internal', `Internal error. The request id is ${requestId}.`])
+    assert.equal(response.headers.get('x-bursar-cost-usd'), '0.00')
+    await here.gateway.settled()
+    assert.deepEqual(story(here), ['1 p1   0'])
+  })
+
+  test('after the head breaks the connection, so that the stream is not taken for whole', async (t) => {
+    const here = await world(t, [stream('data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')])
+    here.gateway.governance.estimator.tokensOfText = () => {
+      throw new Error('a bug')
+    }
+    const response = await here.gateway.post(CHAT, { ...ASK, stream: true })
+    assert.equal(response.status, 200)
+    here.upstreams[0]?.received[0]?.response.end()
+    await assert.rejects(response.text())
+    await here.gateway.settled()
   })
 })
 

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { formatUsd } from '../../src/units/money.ts'
 import { startGateway } from '../helpers/gateway.ts'
-import { deadUrl, json, startUpstream } from '../helpers/upstream.ts'
+import { deadUrl, json, startUpstream, stream } from '../helpers/upstream.ts'
 
 const USAGE = { prompt_tokens: 12, completion_tokens: 34, total_tokens: 46 }
 /** 12 × $0.15 + 34 × $0.60 per million. */
@@ -69,6 +69,26 @@ describe('a collected answer', () => {
     assert.equal(headers.get('x-ratelimit-remaining-requests'), '999')
     assert.equal(headers.get('x-ratelimit-remaining-tokens'), String(10 ** 9 - 46))
     assert.equal(headers.get('x-bursar-error-source'), null)
+  })
+
+  test('of a model with a name beyond Latin-1 arrives, collected or as a stream', async (t) => {
+    const upstream = await startUpstream(t, json(200, ANSWER))
+    const gateway = await startGateway(t)
+    gateway.provider({ name: 'openai', baseUrl: `${upstream.url}/v1` })
+    gateway.key()
+    const model = 'openai/通义'
+    const collected = await gateway.post(CHAT, { ...ASK, model })
+    assert.deepEqual([collected.status, collected.headers.get('x-bursar-model')], [200, '%E9%80%9A%E4%B9%89'])
+    await collected.text()
+    upstream.answer = (received) => {
+      stream('data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n', 'data: [DONE]\n\n')(received)
+      received.response.end()
+    }
+    const streamed = await gateway.post(CHAT, { ...ASK, model, stream: true })
+    assert.equal(streamed.headers.get('x-bursar-model'), '%E9%80%9A%E4%B9%89')
+    assert.match(await streamed.text(), /DONE/)
+    await gateway.settled()
+    assert.equal(gateway.events()[0]?.model, '通义', 'the books have the name itself')
   })
 
   test('leaves only when its settlement is in the journal', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { failureOf, masked } from '../../src/providers/failure.ts'
-import { answerHeaders, requestHeaders } from '../../src/providers/headers.ts'
+import { answerHeaders, requestHeaders, servedHeaders } from '../../src/providers/headers.ts'
 import { aProvider } from '../helpers/entities.ts'
 
 const providerKey = { id: 'k', name: 'main', value: 'real', keyStart: 'real', weight: 1 }
@@ -66,6 +66,14 @@ describe('headers to a client', () => {
       vary: 'origin',
     })
   })
+})
+
+test('who served an answer is said in printable ASCII, whatever the model is called', () => {
+  const nameOf = (model: string) =>
+    servedHeaders({ candidate: { provider: aProvider(), model } }, null)['x-bursar-model']
+  assert.equal(nameOf('meta/llama 3 (8b) 100%'), 'meta/llama 3 (8b) 100%')
+  assert.equal(nameOf('通义-千问'), '%E9%80%9A%E4%B9%89-%E5%8D%83%E9%97%AE')
+  assert.equal(nameOf('café😀'), 'caf%C3%A9%F0%9F%98%80')
 })
 
 describe('F23 a provider’s error text', () => {

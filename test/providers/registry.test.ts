@@ -99,6 +99,22 @@ describe('asking a stream for its usage', () => {
   })
 })
 
+const VARIABLES = [
+  'OPENAI_API_KEY',
+  'ANTHROPIC_API_KEY',
+  'GEMINI_API_KEY',
+  'MISTRAL_API_KEY',
+  'GROQ_API_KEY',
+  'DEEPSEEK_API_KEY',
+  'XAI_API_KEY',
+  'OPENROUTER_API_KEY',
+  'TOGETHER_API_KEY',
+  'FIREWORKS_API_KEY',
+  'CEREBRAS_API_KEY',
+  'PERPLEXITY_API_KEY',
+  'COHERE_API_KEY',
+]
+
 describe('providers of the environment', () => {
   test('each key that is set adds its provider; an empty one does not', () => {
     const found = providersFromEnvironment({ OPENAI_API_KEY: ' sk-1 ', GROQ_API_KEY: '', XAI_API_KEY: 'x', OTHER: 'y' })
@@ -109,6 +125,8 @@ describe('providers of the environment', () => {
         ['xai', 'openai_compatible', 'x'],
       ],
     )
-    for (const { baseUrl } of found) assert.ok(URL.canParse(baseUrl))
+    const all = providersFromEnvironment(Object.fromEntries(VARIABLES.map((variable) => [variable, 'key'])))
+    assert.equal(all.length, VARIABLES.length)
+    for (const { name, baseUrl } of all) assert.match(baseUrl, /^https:\/\//, name)
   })
 })

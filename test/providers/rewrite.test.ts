@@ -81,6 +81,50 @@ describe('a body that goes on', () => {
     assert.equal(gemini('{"generationConfig":{"maxOutputTokens":7}}'), '{"generationConfig":{"maxOutputTokens":7}}')
   })
 
+  test('has the ceiling in the place of an explicit null, which would win over a second field', () => {
+    const sent = (body: string, provider: Provider, endpoint: Endpoint = 'chat', format: ApiFormat = 'openai') =>
+      rewritten(facts(body, endpoint, format), provider, format === 'google' ? 'gemini-2.5-flash' : 'm', 9)
+    assert.equal(
+      sent('{"max_completion_tokens" : null,"model":"m"}', openai),
+      '{"max_completion_tokens" : 9,"model":"m"}',
+    )
+    assert.equal(
+      sent('{"model":"m","max_tokens":null}', openai),
+      '{"max_completion_tokens":9,"model":"m","max_tokens":null}',
+      'its reasoning models refuse a number there',
+    )
+    assert.equal(sent('{"model":"m","max_tokens":null}', compatible), '{"model":"m","max_tokens":9}')
+    assert.equal(
+      sent('{"model":"m","max_completion_tokens":null}', compatible),
+      '{"max_tokens":9,"model":"m","max_completion_tokens":9}',
+    )
+    assert.equal(
+      sent('{"model":"m","max_output_tokens":null}', openai, 'responses'),
+      '{"model":"m","max_output_tokens":9}',
+    )
+    const google = aProvider({ kind: 'google' })
+    const cases: readonly [string, string][] = [
+      ['{"generationConfig":null}', '{"generationConfig":{"maxOutputTokens":9}}'],
+      ['{"generationConfig":{"maxOutputTokens":null}}', '{"generationConfig":{"maxOutputTokens":9}}'],
+      ['{"generation_config":{"max_output_tokens": null }}', '{"generation_config":{"max_output_tokens": 9 }}'],
+      // Protocol buffers cannot tell zero from absent.
+      ['{"generationConfig":{"maxOutputTokens":0,"topK":1}}', '{"generationConfig":{"maxOutputTokens":9,"topK":1}}'],
+    ]
+    for (const [body, expected] of cases) assert.equal(sent(body, google, 'generate_content', 'google'), expected)
+  })
+
+  test('has the ceiling in the place of a zero, and in text completions of servers that would not end by themselves', () => {
+    assert.equal(rewritten(facts('{"model":"m","max_tokens":0}'), compatible, 'm', 9), '{"model":"m","max_tokens":9}')
+    assert.equal(
+      rewritten(facts('{"model":"m","prompt":"x"}', 'completions'), openai, 'm', 9),
+      '{"model":"m","prompt":"x"}',
+    )
+    assert.equal(
+      rewritten(facts('{"model":"m","prompt":"x"}', 'completions'), compatible, 'm', 9),
+      '{"max_tokens":9,"model":"m","prompt":"x"}',
+    )
+  })
+
   test('F26 means what the client’s means, but for the listed changes, whatever it holds', () => {
     const value = fc.jsonValue({ maxDepth: 3 })
     const name = fc.constantFrom('z', 'messages', 'ü"\\', 'user', '__proto__x')

@@ -22,20 +22,25 @@ export interface Book {
   turnedBack: boolean
   /** Some total was cut off at the most there can be. */
   cutOff: boolean
+  /** It has counted another metric before, whose lifetime total only the books remember. */
+  otherMetricBefore: boolean
   readonly charges: AuditedCharge[]
   readonly entries: Entry[]
+  /** What the lifetime total is made of: a new count of the same metric goes on with it. */
+  readonly lifetime: { amount: bigint }[]
 }
 
 interface Entry {
   readonly window: NaiveWindow
   readonly amount: bigint
-  readonly kind: 'posted' | 'corrected' | 'lifetime'
+  readonly kind: 'posted' | 'corrected'
 }
 
 /** A line of the books that outlive the process. */
 interface BookLine {
   readonly limitId: string
   readonly countNumber: number
+  readonly metric: string
   readonly windowStart: number
   readonly amount: bigint
   readonly correction: boolean
@@ -67,6 +72,12 @@ export interface AuditedReading {
   readonly lifetime: bigint
   readonly previous: bigint
   readonly previousHeld: bigint
+}
+
+interface Mark {
+  readonly entries: ReadonlyMap<Book, number>
+  readonly lifetimes: readonly (readonly [{ amount: bigint }[], number])[]
+  readonly lines: number
 }
 
 /** What the books give a new process. */
@@ -105,9 +116,11 @@ export class Auditor {
       previous: null,
       aheadSince: null,
       turnedBack: false,
-      cutOff: false,
+      cutOff: known?.cutOff ?? false,
+      otherMetricBefore: known !== undefined && (known.otherMetricBefore || known.limit.metric !== limit.metric),
       charges: [],
       entries: [],
+      lifetime: known?.limit.metric === limit.metric ? known.lifetime : [],
     }
     this.books.set(limit.id, book)
     return book
@@ -159,16 +172,24 @@ export class Auditor {
   }
 
   /** Takes back what {@link resolve} did, for a move that found no room. */
-  unresolve(hold: AuditedHold, books: ReadonlyMap<Book, number>, lines: number): void {
+  unresolve(hold: AuditedHold, mark: Mark): void {
     hold.state = 'held'
     for (const charge of hold.charges) charge.open = true
-    for (const [book, entries] of books) book.entries.length = entries
-    this.#lines.length = lines
+    for (const [book, entries] of mark.entries) book.entries.length = entries
+    for (const [lifetime, length] of mark.lifetimes) lifetime.length = length
+    this.#lines.length = mark.lines
   }
 
   /** How long the lists are that {@link unresolve} cuts back. */
-  mark(hold: AuditedHold): { books: ReadonlyMap<Book, number>; lines: number } {
-    return { books: new Map(hold.charges.map(({ book }) => [book, book.entries.length])), lines: this.#lines.length }
+  mark(hold: AuditedHold): Mark {
+    return {
+      entries: new Map(hold.charges.map(({ book }) => [book, book.entries.length])),
+      lifetimes: hold.charges.flatMap(({ book }) => {
+        const lifetime = this.#heirOf(book)?.lifetime
+        return lifetime === undefined ? [] : [[lifetime, lifetime.length] as const]
+      }),
+      lines: this.#lines.length,
+    }
   }
 
   settleLate(hold: AuditedHold, actual: Vector): void {
@@ -193,8 +214,14 @@ export class Auditor {
     const applied = open ? this.#within(book, amount, this.postedIn(book, window)) : amount
     this.#line(book, window, when === 'late' ? applied : amount, false)
     book.entries.push({ window, amount: applied, kind: 'posted' })
-    const lifetime = this.#within(book, amount, this.#lifetime(book))
-    book.entries.push({ window, amount: lifetime, kind: 'lifetime' })
+    const heir = this.#heirOf(book)
+    heir?.lifetime.push({ amount: this.#within(heir, amount, sum(heir.lifetime)) })
+  }
+
+  /** A book that was closed is charged through the one that its limit has now, if that counts the same metric. */
+  #heirOf({ limit }: Book): Book | null {
+    const present = this.books.get(limit.id)
+    return present?.limit.metric === limit.metric ? present : null
   }
 
   /** As much of `amount` as leaves the total between 0 and the most there can be. */
@@ -208,8 +235,8 @@ export class Auditor {
   }
 
   #line({ limit }: Book, window: NaiveWindow, amount: bigint, correction: boolean): void {
-    const { id: limitId, countNumber } = limit
-    this.#lines.push({ limitId, countNumber, windowStart: window.start, amount, correction })
+    const { id: limitId, countNumber, metric } = limit
+    this.#lines.push({ limitId, countNumber, metric, windowStart: window.start, amount, correction })
   }
 
   roll(book: Book, now: number, elapsed: number): void {
@@ -252,7 +279,7 @@ export class Auditor {
       remaining: used < max ? max - used : 0n,
       windowStart: current.start,
       windowEnd: current.end,
-      lifetime: this.#lifetime(book),
+      lifetime: sum(book.lifetime),
       previous: before,
       previousHeld,
     }
@@ -264,11 +291,7 @@ export class Auditor {
 
   /** What has been posted in a window of a book, corrections included. */
   postedIn(book: Book, wanted: NaiveWindow): bigint {
-    return sum(book.entries.filter(({ kind, window }) => kind !== 'lifetime' && window === wanted))
-  }
-
-  #lifetime(book: Book): bigint {
-    return sum(book.entries.filter(({ kind }) => kind === 'lifetime'))
+    return sum(book.entries.filter(({ window }) => window === wanted))
   }
 
   /**
@@ -276,24 +299,30 @@ export class Auditor {
    * they know none. The book goes on from there as the new process does.
    */
   reopen(book: Book, now: number): Restored | null {
-    const { id, countNumber } = book.limit
-    const lines = this.#lines.filter((line) => line.limitId === id && line.countNumber === countNumber)
+    const { id, countNumber, metric } = book.limit
+    const ofLimit = this.#lines.filter((line) => line.limitId === id && line.metric === metric)
+    const lines = ofLimit.filter((line) => line.countNumber === countNumber)
     const starts = [...new Set(lines.map(({ windowStart }) => windowStart))].sort((a, b) => b - a)
     const [windowStart, previousStart = null] = starts
     Object.assign(book, { current: naiveWindow(book.limit, windowStart ?? now), previous: null, aheadSince: null })
+    book.otherMetricBefore = false
     book.charges.length = 0
     book.entries.length = 0
-    if (windowStart === undefined) return null
-    const postedAt = (start: number | null) => atMost(sum(lines.filter((line) => line.windowStart === start)))
+    book.lifetime.length = 0
+    if (ofLimit.length === 0) return null
+    // Where only the lifetime total counts, the books name a window that has long passed.
+    if (windowStart === undefined && Number.isFinite(book.current.end)) book.current = { start: 0, end: 1 }
+    const postedAt = (start: number | null | undefined) =>
+      atMost(sum(lines.filter((line) => line.windowStart === start)))
     const state = {
       posted: postedAt(windowStart),
-      windowStart,
+      windowStart: windowStart ?? 0,
       previousPosted: postedAt(previousStart),
       previousStart,
-      lifetime: atMost(sum(lines.filter(({ correction }) => !correction))),
+      lifetime: atMost(sum(ofLimit.filter(({ correction }) => !correction))),
     }
+    book.lifetime.push({ amount: state.lifetime })
     book.entries.push({ window: book.current, amount: state.posted, kind: 'posted' })
-    book.entries.push({ window: book.current, amount: state.lifetime, kind: 'lifetime' })
     const previous = previousStart === null ? null : naiveWindow(book.limit, previousStart)
     if (previous?.end === book.current.start) {
       book.previous = previous

@@ -315,7 +315,7 @@ class Simulation {
     const mark = this.#auditor.mark(flight.audited)
     this.#auditor.resolve(flight.audited, actual, actual.every((amount) => amount === 0n) ? 'voided' : 'settled')
     const expected = this.#auditor.hold(links, amounts, deadline, this.#now, this.#elapsed)
-    if (expected.hold === null) this.#auditor.unresolve(flight.audited, mark.books, mark.lines)
+    if (expected.hold === null) this.#auditor.unresolve(flight.audited, mark)
 
     const outcome = this.#ledger.move(flight.hold, actual, request, this.#now)
     this.tally[outcome.ok ? 'moved' : 'moves refused'] += 1
@@ -505,11 +505,12 @@ class Simulation {
     this.#handles = []
     for (const book of this.#books) {
       const clockWasRight = !book.turnedBack && this.#now >= book.current.start
+      const { otherMetricBefore } = book
       this.#ledger.track(book.limit, this.#now)
       const state = this.#auditor.reopen(book, this.#now)
       if (state !== null) this.#ledger.restore(book.limit.id, state)
       const after = this.#compare(book)
-      if (!clockWasRight || book.cutOff) continue
+      if (!clockWasRight || book.cutOff || otherMetricBefore) continue
       this.tally['restarts compared'] += 1
       const memory = before.get(book)
       // Only sliding windows have a use for the window before; the others forget it, and may.

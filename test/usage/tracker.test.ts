@@ -96,8 +96,9 @@ describe('usage tracker', () => {
     const first = tracker.begin(admit())
     const second = first.moveOn(outcome('refused', 500, { usage: REPORTED }))
     assert.equal(first.ended, true)
-    assert.equal(second?.admitted.identity.provider, 'b')
-    second?.end(outcome('complete', 200, { usage: REPORTED }))
+    assert.ok(second?.ok)
+    assert.equal(second.value.admitted.identity.provider, 'b')
+    second.value.end(outcome('complete', 200, { usage: REPORTED }))
     assert.equal(posted(cost), 2n * COST)
     assert.equal(posted(requests), 1n)
     assert.deepEqual(
@@ -185,13 +186,31 @@ describe('usage tracker', () => {
     assert.ok((posted(cost) ?? 0n) <= COST)
   })
 
-  test('a hold past every time-out that was never begun is returned', () => {
-    const { tracker, admit, clock, ledger, posted, cost } = world()
-    admit()
+  test('F02 a hold past every time-out that was never begun expires like any other, also in the journal', () => {
+    const { tracker, admit, clock, ledger, cost, facts } = world()
+    const { identity } = admit()
     clock.advance(48 * 3_600_000)
     assert.equal(tracker.expireOverdue(), 1)
-    assert.equal(ledger.openHoldCount, 0)
-    assert.equal(posted(cost), 0n)
+    assert.equal(tracker.expireOverdue(), 0)
+    assert.deepEqual([ledger.openHoldCount, tracker.openAttempts], [0, 0])
+    const [event] = eventsOf(facts)
+    assert.deepEqual([event?.requestId, event?.usageSource], [identity.requestId, 'orphaned'])
+    assert.ok(event?.costNanoUsd !== '0')
+    assert.equal(ledger.read(cost.id, clock.now())?.lifetime, BigInt(event?.costNanoUsd ?? 0))
+  })
+
+  test('F02 a next hold that cannot be written down: the attempt has ended once, with what it used, and nothing is held', () => {
+    const { tracker, admit, facts, ledger, posted, cost, errors } = world(['a', 'b'])
+    const attempt = tracker.begin(admit())
+    facts.takesHolds = false
+    const moved = attempt.moveOn(outcome('refused', 500, { usage: REPORTED }))
+    assert.equal(moved?.ok === false && moved.refusal.code, 'overloaded')
+    assert.deepEqual([attempt.ended, attempt.event?.costNanoUsd], [true, COST.toString()])
+    assert.equal(attempt.end(outcome('complete', 200, { usage: REPORTED })), null)
+    assert.deepEqual([ledger.openHoldCount, tracker.openAttempts, posted(cost)], [0, 0, COST])
+    assert.equal(facts.of('hold').length, 1)
+    assert.deepEqual(eventsOf(facts), [attempt.event], 'the one hold in the journal is resolved there')
+    assert.equal(errors.length, 0)
   })
 })
 

@@ -1,0 +1,21 @@
+/**
+ * Identity: who is charged for one attempt, and for what; the form in which journal and events name it.
+ */
+import type { AttemptIdentity } from '../ledger/facts.ts'
+import type { Candidate } from '../providers/candidate.ts'
+import type { AdmissionRequest } from './admission.ts'
+
+/** @param attempt 1 for the first call to a provider */
+export function identityOf(request: AdmissionRequest, candidate: Candidate, attempt: number): AttemptIdentity {
+  return {
+    requestId: request.requestId,
+    attempt,
+    ...request.principal.ids,
+    provider: candidate.provider.name,
+    providerKeyId: candidate.providerKey?.id ?? null,
+    model: candidate.model,
+    endpoint: request.facts.endpoint,
+    stream: request.facts.stream,
+    tags: request.facts.tags,
+  }
+}

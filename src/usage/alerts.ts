@@ -1,0 +1,157 @@
+/**
+ * Alerts: says once per limit, count, window and share that the posted amounts have reached that share of the maximum (`alert_at`).
+ *
+ * What has been said is remembered here only to say it once; the books are what makes it once for good: a fact that comes again, after a
+ * restart or because this memory is bounded, finds its row there. Concurrency is never posted and so has no alerts.
+ */
+import type { AlertFact, FactSink, UsageEvent } from '../ledger/facts.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { type MeterReading, weighted } from '../ledger/reading.ts'
+import type { Limit } from '../store/entities.ts'
+import type { GovernanceStore } from '../store/governance-store.ts'
+import type { Clock } from '../units/clock.ts'
+import { newId } from '../units/id.ts'
+import type { Log } from '../units/log.ts'
+import { formatUsd, NANO_PER_USD, parseUsd } from '../units/money.ts'
+
+export interface AlertsParts {
+  readonly store: GovernanceStore
+  readonly ledger: Ledger
+  readonly facts: FactSink
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** What has been said about a limit in one window. */
+interface Said {
+  readonly countNumber: number
+  readonly windowStart: number
+  readonly shares: Set<string>
+}
+
+/** Limits with something said; beyond that the oldest are forgotten, and the books keep theirs from being told twice. */
+const REMEMBERED_MAX = 100_000
+
+export class Alerts {
+  readonly #parts: AlertsParts
+  readonly #rememberedMax: number
+  /** Wall ms. */
+  readonly #startedAt: number
+  readonly #said = new Map<string, Said>()
+
+  constructor(parts: AlertsParts, rememberedMax = REMEMBERED_MAX) {
+    this.#parts = parts
+    this.#rememberedMax = rememberedMax
+    this.#startedAt = parts.clock.now()
+  }
+
+  /** Looks at every limit that an event has posted something on. Throws when the journal takes nothing. */
+  look({ charges }: Pick<UsageEvent, 'charges'>): void {
+    const now = this.#parts.clock.now()
+    for (const [limitId, , windowStart, , amount] of charges) {
+      // As it is now: an edit of the shares or of the maximum counts at once.
+      const limit = this.#parts.store.limits.get(limitId)
+      if (limit === undefined || limit.alertAt.length === 0) continue
+      const reading = this.#parts.ledger.read(limitId, now)
+      if (reading === null) continue
+      this.#compare(limit, reading, windowStart === reading.windowStart ? BigInt(amount) : 0n, now)
+    }
+  }
+
+  /** How many limits are remembered. */
+  get remembered(): number {
+    return this.#said.size
+  }
+
+  /** `added` is what the event at hand has brought into the window. */
+  #compare(limit: Limit, reading: MeterReading, added: bigint, now: number): void {
+    const used = settled(limit, reading, now)
+    const said = this.#saidOf(limit, reading.windowStart)
+    for (const share of limit.alertAt) {
+      const reached = (amount: bigint) => amount * NANO_PER_USD >= shareOf(share) * reading.max
+      if (said?.shares.has(share) === true || !reached(used)) continue
+      this.#parts.facts.append(factOf(limit, reading, share, used, now))
+      this.#remember(limit, reading.windowStart, share)
+      // What was reached before this process began was logged by the one before, unless the limit has been edited since.
+      const isOld = Math.max(reading.windowStart, limit.updatedAt) < this.#startedAt && reached(used - added)
+      if (!isOld) this.#warn(limit, reading.max, share, used)
+    }
+  }
+
+  /** What was said in this window; what was said in an earlier one is dropped. */
+  #saidOf({ id, countNumber }: Limit, windowStart: number): Said | undefined {
+    const said = this.#said.get(id)
+    if (said === undefined || (said.countNumber === countNumber && said.windowStart === windowStart)) return said
+    this.#said.delete(id)
+    return undefined
+  }
+
+  #remember({ id, countNumber }: Limit, windowStart: number, share: string): void {
+    const said = this.#said.get(id)
+    if (said !== undefined) {
+      said.shares.add(share)
+      return
+    }
+    this.#said.set(id, { countNumber, windowStart, shares: new Set([share]) })
+    if (this.#said.size <= this.#rememberedMax) return
+    for (const oldest of this.#said.keys()) {
+      this.#said.delete(oldest)
+      break
+    }
+  }
+
+  #warn({ id, scope, metric, mode, provider, model }: Limit, max: bigint, share: string, used: bigint): void {
+    const shown = (amount: bigint) => (metric === 'cost' ? formatUsd(amount) : amount.toString())
+    this.#parts.log.warn(
+      {
+        limitId: id,
+        scope: scope.kind,
+        scopeId: scope.id,
+        metric,
+        provider,
+        model,
+        mode,
+        share,
+        used: shown(used),
+        max: shown(max),
+      },
+      'a limit has reached a share of its maximum',
+    )
+  }
+}
+
+/** What counts against the maximum and is final: what is held may still be returned. */
+function settled({ spec }: Limit, { posted, previous, previousHeld, windowEnd }: MeterReading, now: number): bigint {
+  return spec?.kind === 'sliding' ? posted + weighted(previous - previousHeld, windowEnd - now, spec.ms) : posted
+}
+
+function factOf(limit: Limit, reading: MeterReading, threshold: string, used: bigint, at: number): AlertFact {
+  const { id: limitId, countNumber, metric } = limit
+  const { windowStart, max } = reading
+  return {
+    t: 'alert',
+    id: newId(),
+    at,
+    limitId,
+    countNumber,
+    windowStart,
+    metric,
+    threshold,
+    used: used.toString(),
+    max: max.toString(),
+  }
+}
+
+const shares = new Map<string, bigint>()
+const SHARES_MAX = 1_000
+
+/** A share in billionths. What cannot be read is never reached. */
+function shareOf(text: string): bigint {
+  let share = shares.get(text)
+  if (share === undefined) {
+    if (shares.size >= SHARES_MAX) shares.clear()
+    share = parseUsd(text) ?? NANO_PER_USD * NANO_PER_USD
+    shares.set(text, share)
+  }
+  return share
+}

@@ -1,0 +1,69 @@
+/** Alerts through the real program: in the log and in the admin API, once, also when it is restarted in between. */
+import assert from 'node:assert/strict'
+import { eventually } from '../helpers/eventually.ts'
+import { createKey, onBothDatabases, type Program, startProgram, startWithSim } from '../helpers/program.ts'
+
+interface AlertRow {
+  readonly limit_id: string
+  readonly threshold: string
+  readonly used: string | number
+  readonly max: string | number
+  readonly window_started_at: string | null
+}
+
+async function ask(program: Program, key: string, times: number): Promise<void> {
+  for (let n = 0; n < times; n++) {
+    const response = await fetch(`${program.gatewayUrl}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-bursar-key': key, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }], max_tokens: 10 }),
+    })
+    assert.equal(response.status, 200, await response.text())
+  }
+}
+
+async function alertsOf(program: Program, limitId: string, count: number): Promise<AlertRow[]> {
+  return eventually(async () => {
+    const { data } = await program.admin<{ data: AlertRow[] }>('GET', `/alerts?limit_id=${limitId}`)
+    assert.equal(data.length, count, JSON.stringify(data))
+    return data
+  })
+}
+
+onBothDatabases('F10 F11 an alert is raised once per window, also across a restart', async (t, env) => {
+  // Dumps come quickly, so that nothing has to wait for them.
+  const often = { ...env, BURSAR_DUMP_CRON: '* * * * * *' }
+  const program = await startWithSim(t, { env: often })
+  const { key, id } = await createKey(program, [
+    { metric: 'requests', max: 10, window: 'lifetime' },
+    { metric: 'requests', max: 4, window: '1d', mode: 'observe', alert_at: ['0.5'] },
+  ])
+  const { data: limits } = await program.admin<{ data: { id: string; mode: string }[] }>(
+    'GET',
+    `/limits?scope_id=${id}`,
+  )
+  const idOf = (mode: string) => limits.find((limit) => limit.mode === mode)?.id ?? assert.fail(`no limit to ${mode}`)
+
+  await ask(program, key, 8)
+  const [only] = await alertsOf(program, idOf('enforce'), 1)
+  assert.deepEqual(
+    [only?.threshold, only?.used, only?.max, only?.window_started_at],
+    ['0.8', 8, 10, null],
+    'a lifetime has no beginning',
+  )
+  assert.deepEqual(
+    (await alertsOf(program, idOf('observe'), 1)).map(({ threshold, used }) => [threshold, used]),
+    [['0.5', 2]],
+  )
+  const logged = (output: string) => [...output.matchAll(/a limit has reached a share of its maximum/g)].length
+  assert.equal(logged(program.output()), 2)
+  assert.equal(await program.stop(), 0)
+
+  const again = await startProgram(t, { dataDir: program.dataDir, env: often })
+  // Its provider is in the books.
+  await ask(again, key, 2)
+  const both = await alertsOf(again, idOf('enforce'), 2)
+  assert.deepEqual(both.map(({ threshold }) => threshold).sort(), ['0.8', '1'])
+  await alertsOf(again, idOf('observe'), 1)
+  assert.equal(logged(again.output()), 1, 'what was said before the restart is not said again')
+})

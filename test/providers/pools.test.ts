@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Pools } from '../../src/providers/pools.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { startUpstream } from '../helpers/upstream.ts'
+
+/** Dispatches one call; the promise resolves when it has ended, with its error. */
+function call(pools: Pools, origin: string): Promise<Error | null> {
+  return new Promise((resolve) => {
+    pools.of(origin).dispatch(
+      { path: '/', method: 'POST', body: '{}' },
+      {
+        onResponseEnd: () => resolve(null),
+        onResponseError: (_controller, error) => resolve(error),
+      },
+    )
+  })
+}
+
+test('closing ends at its deadline, also for calls that still wait for a connection', async (t) => {
+  const upstream = await startUpstream(t, () => {})
+  const pools = new Pools({ connectTimeoutMs: 5_000, connectionsMax: 1 })
+  const calls = [call(pools, upstream.url), call(pools, upstream.url)]
+  await eventually(() => assert.equal(upstream.received.length, 1))
+  await pools.close(50)
+  for (const error of await Promise.all(calls)) assert.ok(error instanceof Error)
+})
+
+test('closing waits for calls in flight no longer than they take', async (t) => {
+  const upstream = await startUpstream(t, () => {})
+  const pools = new Pools({ connectTimeoutMs: 5_000, connectionsMax: 1 })
+  const calls = [call(pools, upstream.url), call(pools, upstream.url)]
+  await eventually(() => assert.equal(upstream.received.length, 1))
+  upstream.answer = ({ response }) => response.end()
+  const closed = pools.close(600_000)
+  upstream.received[0]?.response.end()
+  assert.deepEqual(await Promise.all(calls), [null, null])
+  await closed
+})
