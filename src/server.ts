@@ -23,6 +23,7 @@ import type { createLog } from './log.ts'
 import { type Books, openBooks } from './persist/books.ts'
 import { type DataDir, openDataDir, readOrCreateSecretFile } from './persist/data-dir.ts'
 import { Persister } from './persist/persister.ts'
+import { Pruner } from './persist/pruner.ts'
 import type { Sim } from './sim/server.ts'
 import { degradations, statusOf } from './status.ts'
 import { loadStore, reloadStore, rollLimits } from './store-loading.ts'
@@ -109,6 +110,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   await makeFirstKey(control, store, dataDir.path)
 
   const clockWatch = new ClockWatch(clock, log)
+  const pruner = new Pruner({ db: books.database.db, events: settings.database.retention.events, log })
   const persister = new Persister({
     ...books,
     clock,
@@ -118,6 +120,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
       { name: 'watch the clock', run: () => clockWatch.look() },
       { name: 'roll rate limits', run: (now) => rollLimits(governance, (metric) => metric !== 'cost', now) },
       { name: 'roll budgets', run: (now) => rollLimits(governance, (metric) => metric === 'cost', now) },
+      { name: 'prune', run: (now) => pruner.run(now) },
     ],
   })
   health.watch(() => degradations({ journal: books.journal, persister }))

@@ -62,10 +62,10 @@ function setBack(work: Work, limits: readonly Limit[], action: string): void {
   work.afterwards(() => {
     const now = clock.now()
     const charges: ChargeLine[] = []
-    for (const limit of limits) {
-      const posted = ledger.read(limit.id, now)?.posted ?? 0n
-      const windowStart = posted === 0n ? null : ledger.correct(limit.id, -posted, now)
-      if (windowStart !== null) charges.push([limit.id, limit.countNumber, windowStart, limit.metric, `${-posted}`])
+    for (const { id, countNumber, metric } of limits) {
+      for (const { windowStart, amount } of ledger.clear(id, now)) {
+        charges.push([id, countNumber, windowStart, metric, amount.toString()])
+      }
     }
     if (charges.length === 0) return
     facts.append({ t: 'correct', id: newId(), at: now, reason: action, requestId: null, charges })

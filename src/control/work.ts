@@ -30,8 +30,8 @@ export interface ControlStore {
 export interface ControlLedger {
   /** The numbers of a limit; null for one that is not tracked. */
   read(limitId: string, now: number): Reading | null
-  /** Moves the posted total of the current window; gives that window's start, or null for a limit that is not tracked. */
-  correct(limitId: string, delta: bigint, now: number): number | null
+  /** Takes everything that still counts against a limit back to zero, and gives what it took, window by window. */
+  clear(limitId: string, now: number): readonly { readonly windowStart: number; readonly amount: bigint }[]
 }
 
 export interface Reading {

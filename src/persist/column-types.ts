@@ -2,6 +2,7 @@
  * How columns arrive in memory, for both databases alike: BIGINT as `bigint` (pg would give text, PGlite a number or a bigint by
  * size), `timestamptz` as a number of ms. Given to the pool rather than set globally: an embedding application's own pg is not ours.
  */
+import { sql } from 'kysely'
 import pg from 'pg'
 
 const { INT8, TIMESTAMPTZ } = pg.types.builtins
@@ -48,3 +49,6 @@ function startOfDay(text: string): number {
 function twoDigits(text: string, at: number): number {
   return (text.charCodeAt(at) - ZERO) * 10 + text.charCodeAt(at + 1) - ZERO
 }
+
+/** What a BIGINT column holds at most, as text for SQL: sums on observed limits stop there, as the meters do. */
+export const BIGINT_MAX = sql.raw('9223372036854775807')

@@ -4,6 +4,7 @@
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
 import type { AlertFact, CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
+import { BIGINT_MAX } from './column-types.ts'
 import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
 import type { Tables } from './tables.ts'
 
@@ -80,7 +81,9 @@ export async function addLimitUsage(trx: Trx, additions: readonly UsageAddition[
     insert into limit_usage as u (limit_id, count_number, window_start, metric, posted)
     select "limitId", "countNumber", to_timestamp("windowStart" / 1000), metric, amount
     from ${recordset(additions, columns)}
-    on conflict (limit_id, count_number, window_start) do update set posted = u.posted + excluded.posted`.execute(trx)
+    on conflict (limit_id, count_number, window_start) do update set posted = least(u.posted::numeric + excluded.posted, ${BIGINT_MAX})::bigint`.execute(
+    trx,
+  )
 }
 
 /** Moves amounts out of windows, or back, without touching a limit's lifetime total. */
@@ -89,7 +92,9 @@ export async function addLimitClosed(trx: Trx, additions: readonly ClosedAdditio
     insert into limit_closed as c (limit_id, metric, posted)
     select "limitId", metric, amount
     from ${recordset(additions, '"limitId" uuid, metric text, amount bigint')}
-    on conflict (limit_id, metric) do update set posted = c.posted + excluded.posted`.execute(trx)
+    on conflict (limit_id, metric) do update set posted = least(c.posted::numeric + excluded.posted, ${BIGINT_MAX})::bigint`.execute(
+    trx,
+  )
 }
 
 export async function addHourly(trx: Trx, additions: readonly HourlyAddition[]): Promise<void> {

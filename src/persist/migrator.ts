@@ -9,6 +9,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import { relationExists } from './relation-exists.ts'
 import type { Tables } from './tables.ts'
 
 export interface MigrationStatus {
@@ -137,10 +138,7 @@ async function recordChecksum(db: Kysely<Tables>, { name, checksum }: MigrationF
 }
 
 async function readApplied(db: Kysely<Tables>): Promise<Applied> {
-  const { rows } = await sql<{ known: boolean }>`select to_regclass('schema_migrations') is not null as known`.execute(
-    db,
-  )
-  if (rows[0]?.known !== true) return new Map()
+  if (!(await relationExists(db, 'schema_migrations'))) return new Map()
   const applied = await db.selectFrom('schema_migrations').selectAll().execute()
   return new Map(applied.map((row) => [row.name, { checksum: row.checksum, appliedAt: row.applied_at }]))
 }

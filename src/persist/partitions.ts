@@ -3,6 +3,7 @@
  */
 import { type Kysely, sql } from 'kysely'
 import { lowestIdAt, timeOfId } from '../units/id.ts'
+import { relationExists } from './relation-exists.ts'
 import type { Tables } from './tables.ts'
 
 interface Month {
@@ -68,8 +69,7 @@ export class Partitions {
     const [from, to] = [sql.lit(lowestIdAt(start)), sql.lit(lowestIdAt(end))]
     await this.#db.transaction().execute(async (trx) => {
       await sql`select pg_advisory_xact_lock(${LOCK_KEY})`.execute(trx)
-      const { rows } = await sql<{ known: boolean }>`select to_regclass(${name}) is not null as known`.execute(trx)
-      if (rows[0]?.known === true) return
+      if (await relationExists(trx, name)) return
       await sql`create table ${table} (like usage_events including all)`.execute(trx)
       await sql`
         with moved as (delete from usage_events_default where request_id >= ${from} and request_id < ${to} returning *)

@@ -5,6 +5,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Duration } from '../units/duration.ts'
 import type { Log } from '../units/log.ts'
+import { BIGINT_MAX } from './column-types.ts'
 import { Partitions } from './partitions.ts'
 import { type Tables, timestamp } from './tables.ts'
 
@@ -68,7 +69,7 @@ export class Pruner {
         added as (
           insert into limit_closed as c (limit_id, metric, posted)
           select limit_id, metric, sum(posted) from gone group by limit_id, metric order by limit_id, metric
-          on conflict (limit_id, metric) do update set posted = c.posted + excluded.posted)
+          on conflict (limit_id, metric) do update set posted = least(c.posted::numeric + excluded.posted, ${BIGINT_MAX})::bigint)
         select count(*) as count from gone`.execute(this.#options.db)
       const count = Number(rows[0]?.count ?? 0n)
       closed += count

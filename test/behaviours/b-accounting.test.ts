@@ -144,23 +144,27 @@ describe('accounting', () => {
     assert.equal(new Set(events.map(({ requestId, attempt }) => `${requestId} ${attempt}`)).size, 3)
   })
 
-  test('B73 T11 T06 a key deleted or disabled in flight: provider and model limits are charged, and the event keeps its id', async (t) => {
-    const waiting: Received[] = []
-    const here = await world(t, [(received) => void waiting.push(received)])
-    const global = here.limits({ kind: 'global', id: null }, { provider: 'p1' })
-    const { id } = here.scopes.virtual_key
-    assert.ok(id !== null)
-    const asked = ask(here)
-    await eventually(() => assert.equal(waiting.length, 1))
-    here.gateway.put({ op: 'delete', kind: 'virtual_key', id })
-    for (const received of waiting) OK(received)
-    assert.equal(await asked, 200)
-    await eventually(() => assert.equal(here.gateway.tracker.openAttempts, 0))
-    assert.deepEqual(here.posted(global), ONE)
-    assert.equal(here.gateway.events()[0]?.virtualKeyId, id)
-    assert.equal(here.gateway.governance.ledger.openHoldCount, 0)
-    assert.equal(await ask(here), 401, 'and is not known any more')
-  })
+  for (const what of ['deleted', 'disabled'] as const) {
+    test(`B73 T11 T06 a key ${what} in flight: provider and model limits are charged, and the event keeps its id`, async (t) => {
+      const waiting: Received[] = []
+      const here = await world(t, [(received) => void waiting.push(received)])
+      const global = here.limits({ kind: 'global', id: null }, { provider: 'p1' })
+      const { id } = here.scopes.virtual_key
+      const key = here.gateway.governance.store.virtualKeys.get(id ?? '')
+      assert.ok(id !== null && key !== undefined)
+      const asked = ask(here)
+      await eventually(() => assert.equal(waiting.length, 1))
+      if (what === 'deleted') here.gateway.put({ op: 'delete', kind: 'virtual_key', id })
+      else here.gateway.put({ op: 'put', kind: 'virtual_key', entity: { ...key, active: false } })
+      for (const received of waiting) OK(received)
+      assert.equal(await asked, 200)
+      await eventually(() => assert.equal(here.gateway.tracker.openAttempts, 0))
+      assert.deepEqual(here.posted(global), ONE)
+      assert.equal(here.gateway.events()[0]?.virtualKeyId, id)
+      assert.equal(here.gateway.governance.ledger.openHoldCount, 0)
+      assert.equal(await ask(here), what === 'deleted' ? 401 : 403, 'the next request is refused')
+    })
+  }
 
   test('B74 T10 what costs nothing leaves budgets alone; requests and tokens count', async (t) => {
     const here = await world(t, [OK], { settings: { pricing: { unknown: 'free' } } })
@@ -238,7 +242,7 @@ describe('accounting', () => {
     assert.equal(here.gateway.events().length, 3)
   })
 
-  test('B120 one provider named by two rules is one that both allow', async (t) => {
+  test('B22 B120 one provider named by two rules is one that both allow', async (t) => {
     const here = await world(t, [OK])
     const key = here.gateway.governance.store.virtualKeys.get(here.scopes.virtual_key.id ?? '')
     assert.ok(key !== undefined)

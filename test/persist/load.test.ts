@@ -141,7 +141,7 @@ forEachDatabase((_kind, open) => {
     assert.doesNotMatch(stored.rows[0]?.text ?? '', /value of|older header/)
   })
 
-  test('T17 rows that cannot be read are reported by name and reason; the others load; a limit comes out invalid', async (t) => {
+  test('T17 B98 rows that cannot be read are reported by name and reason; the others load; a limit comes out invalid', async (t) => {
     const database = await open(t)
     const { db } = database
     const secrets = await openSecrets(db, 'secret')

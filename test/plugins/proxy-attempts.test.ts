@@ -243,10 +243,15 @@ describe('a bug of ours', () => {
   })
 
   test('after the head breaks the connection, so that the stream is not taken for whole', async (t) => {
-    const here = await world(t, [stream('data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')])
-    here.gateway.governance.estimator.tokensOfText = () => {
-      throw new Error('a bug')
-    }
+    const here = await world(t, [
+      (received) => {
+        // From here on, so that admission could still estimate the request.
+        here.gateway.governance.estimator.tokensOfText = () => {
+          throw new Error('a bug')
+        }
+        stream('data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')(received)
+      },
+    ])
     const response = await here.gateway.post(CHAT, { ...ASK, stream: true })
     assert.equal(response.status, 200)
     here.upstreams[0]?.received[0]?.response.end()

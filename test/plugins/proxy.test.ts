@@ -73,7 +73,7 @@ describe('a collected answer', () => {
 
   test('of a model with a name beyond Latin-1 arrives, collected or as a stream', async (t) => {
     const upstream = await startUpstream(t, json(200, ANSWER))
-    const gateway = await startGateway(t)
+    const gateway = await startGateway(t, { settings: { pricing: { unknown: 'free' } } })
     gateway.provider({ name: 'openai', baseUrl: `${upstream.url}/v1` })
     gateway.key()
     const model = 'openai/通义'

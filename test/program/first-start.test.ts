@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { launch, startProgram } from '../helpers/program.ts'
 
-test('T18 on a machine with nothing the printed curl answers 200 with the contract’s headers', async (t) => {
+test('T18 B99 on a machine with nothing the printed curl answers 200 with the contract’s headers', async (t) => {
   const program = await startProgram(t, { fromNothing: true })
   assert.match(program.output(), /simulated; no provider is configured/)
   const command = /Try it:\n\n([\s\S]+?)\n\n/.exec(program.output())?.[1]

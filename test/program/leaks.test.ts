@@ -270,6 +270,9 @@ test('F02 F07 F28 T02 after every kind of end nothing is held, and each attempt 
     const past = new Date(Date.now() + 1_000).toISOString()
     const expired = await keyWith([], { expires_at: past })
     const inactive = await keyWith([], { active: false })
+    const gone = await create('/users', { name: 'gone' })
+    const ofDisabled = await keyWith([], { user_id: gone.id })
+    await program.admin('POST', `/users/${gone.id}/disable`, { reason: 'left' }, 200)
     const elsewhere = await keyWith([], { allowed_ips: ['203.0.113.0/24'] })
     const narrow = await keyWith([], {
       access: [{ provider: 'a', models: ['gpt-4o*'], blocked_models: ['gpt-4o-mini'] }],
@@ -303,6 +306,7 @@ test('F02 F07 F28 T02 after every kind of end nothing is held, and each attempt 
       ['key_missing', () => ask(null, chat)],
       ['key_unknown', () => ask('sk-bursar-this-key-is-known-to-nobody-at-all', chat)],
       ['key_disabled', () => ask(inactive.key, chat)],
+      ['key_disabled', () => ask(ofDisabled.key, chat)],
       ['key_expired', () => ask(expired.key, chat)],
       ['ip_not_allowed', () => ask(elsewhere.key, chat)],
       ['key_in_query', () => ask(key, chat, {}, `/v1/chat/completions?api_key=${key}`)],
@@ -314,6 +318,7 @@ test('F02 F07 F28 T02 after every kind of end nothing is held, and each attempt 
       ['provider_not_allowed', () => ask(narrow.key, { ...chat, model: 'b/gpt-4o' })],
       ['model_not_allowed', () => ask(narrow.key, chat)],
       ['model_not_found', () => ask(key, { ...chat, model: 'a-model-nobody-has' })],
+      ['model_price_unknown', () => ask(key, { ...chat, model: 'a/a-model-without-a-price' })],
       ['limit_unreachable', () => ask(broke.key, chat)],
       ['limit_unreachable', () => ask(tokenless.key, chat)],
       ['rate_limited', () => ask(single.key, chat)],

@@ -10,6 +10,9 @@ function call(pools: Pools, origin: string): Promise<Error | null> {
     pools.of(origin).dispatch(
       { path: '/', method: 'POST', body: '{}' },
       {
+        onRequestStart() {},
+        onResponseStart() {},
+        onResponseData() {},
         onResponseEnd: () => resolve(null),
         onResponseError: (_controller, error) => resolve(error),
       },

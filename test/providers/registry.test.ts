@@ -67,10 +67,6 @@ describe('where a request goes', () => {
       url('google', base, 'google', 'generate_content', { model: 'x?y#z:a/b c' }),
       `${base}/v1beta/models/x%3Fy%23z%3Aa/b%20c:generateContent`,
     )
-    assert.equal(
-      url('google', base, 'google', 'count_tokens', { model: 'models/gemini-2.5-pro' }),
-      `${base}/v1beta/models/gemini-2.5-pro:countTokens`,
-    )
   })
 
   test('a format a provider does not speak has no address', () => {

@@ -6,6 +6,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { callOptionsOf } from '../../src/providers/call-options.ts'
 import { Pools } from '../../src/providers/pools.ts'
 import { StreamRelay } from '../../src/providers/stream-relay.ts'
+import { tapFor } from '../../src/providers/tap-for.ts'
 import { defaultSettings } from '../../src/schemas/settings.ts'
 import { silentLog } from '../../src/units/log.ts'
 import { UsageTracker } from '../../src/usage/tracker.ts'
@@ -14,7 +15,7 @@ import { Engine } from '../admission/engine.ts'
 const IDLE_MS = 5_000
 
 /** A relay to a client that reads only when told to. */
-function world(t: TestContext) {
+function world(t: TestContext, readable = false) {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const engine = new Engine()
   const { facts, clock, ledger, admission } = engine
@@ -29,7 +30,11 @@ function world(t: TestContext) {
     settings: defaultSettings,
   })
   const unread: (() => void)[] = []
-  const socket = new Duplex({ read() {}, write: (_bytes, _encoding, done) => void unread.push(done) })
+  let reads = false
+  const socket = new Duplex({
+    read() {},
+    write: (_bytes, _encoding, done) => (reads ? done() : void unread.push(done)),
+  })
   const raw = new ServerResponse(new IncomingMessage(new Socket()))
   raw.assignSocket(socket as Socket)
   raw.on('error', () => {})
@@ -53,14 +58,17 @@ function world(t: TestContext) {
     resume() {},
   }
   const attempt = tracker.begin(engine.admit({ stream: true }))
-  const relay = new StreamRelay({ parts, attempt, controller, status: 200, endsWithConnection: false }, raw, null)
+  const tap = readable ? tapFor(attempt.admitted, { 'content-type': 'text/event-stream' }) : null
+  assert.ok(tap !== 'unreadable')
+  const relay = new StreamRelay({ parts, attempt, controller, status: 200, endsWithConnection: false }, raw, tap)
   return {
     relay,
     raw,
     attempt,
-    /** The client reads everything. */
+    /** From now on the client reads everything. */
     read() {
-      for (let done = unread.shift(); done !== undefined; done = unread.shift()) done()
+      reads = true
+      for (const done of unread.splice(0)) done()
     },
   }
 }
@@ -78,10 +86,10 @@ describe('F27 a client that never reads the end of its stream', () => {
   })
 
   test('is given up too where the provider died and nobody reads the last event', (t) => {
-    const { relay, raw, attempt } = world(t)
-    relay.write(Buffer.alloc(100_000))
+    const { relay, raw, attempt } = world(t, true)
+    relay.write(Buffer.from(`data: {"choices":[{"delta":{"content":"${'x'.repeat(100_000)}"}}]}\n\n`))
     relay.died({ code: 'upstream_unreachable', message: 'gone' })
-    assert.equal(attempt.ended, true)
+    assert.deepEqual([attempt.ended, raw.destroyed], [true, false])
     t.mock.timers.tick(IDLE_MS)
     assert.equal(raw.destroyed, true)
   })

@@ -16,7 +16,7 @@ function use(admin: TestAdmin, id: string, posted: bigint): void {
 }
 
 describe('limits', () => {
-  test('T20 F21 F22 what cannot be a limit is refused with the field at fault', async (t) => {
+  test('T20 B87 B90 F21 F22 what cannot be a limit is refused with the field at fault', async (t) => {
     const admin = await makeAdmin(t, await open(t), { settings: families })
     const good = { scope, metric: 'requests', max: 5, window: '1m' }
     for (const [fields, path] of [
@@ -44,6 +44,8 @@ describe('limits', () => {
       [{ window: 'lifetime', align: 'fixed' }, 'align'],
       [{ window: '1M', align: 'sliding' }, 'align'],
       [{ window: '1h', align: 'calendar' }, 'align'],
+      [{ window: '1m', align: 'calendar' }, 'align'],
+      [{ window: '5h', align: 'calendar' }, 'align'],
       [{ timezone: 'Europe/Atlantis' }, 'timezone'],
       [{ timezone: '+02:00' }, 'timezone'],
       [{ model: 'family:gpt5' }, 'model'],

@@ -1,0 +1,66 @@
+/** Users: what no other file of the suite shows. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Database } from '../../src/persist/database.ts'
+import { rowOfUser } from '../../src/persist/rows.ts'
+import { newId } from '../../src/units/id.ts'
+import { testBooks } from '../helpers/books.ts'
+import { emptiedDatabase } from '../helpers/control.ts'
+import { aUser } from '../helpers/entities.ts'
+
+const open = emptiedDatabase()
+
+/** A database that refuses so many transactions. */
+function failing(database: Database, times: number): Database {
+  let left = times
+  const db = new Proxy(database.db, {
+    get(target, property) {
+      if (property === 'transaction' && left > 0) {
+        left -= 1
+        throw new Error('Connection terminated unexpectedly')
+      }
+      const value: unknown = Reflect.get(target, property)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  return { ...database, db }
+}
+
+test('U15 changes of users are written behind in a group; a failed write is tried again and loses nothing, deletions included', async (t) => {
+  const database = await open(t)
+  const users = [aUser({ name: 'ada' }), aUser({ name: 'ben' }), aUser({ name: 'cy' })] as const
+  await database.db.insertInto('users').values(users.map(rowOfUser)).execute()
+  const [ada, ben, cy] = users
+  const { write, dump, clock } = testBooks(t, failing(database, 2))
+  const at = clock.now()
+  const seen = (userId: string, after: number) =>
+    ({ t: 'seen', at: at + after, virtualKeyId: newId(), userId, address: '192.0.2.1' }) as const
+  await write([
+    seen(ada.id, 1),
+    seen(ben.id, 2),
+    seen(ada.id, 3),
+    seen(cy.id, 4),
+    { t: 'disable', at: at + 5, kind: 'user', id: ben.id, reason: 'IP address limit exceeded.' },
+  ])
+  await assert.rejects(dump.run(), /terminated/)
+  await assert.rejects(dump.run(), /terminated/)
+  const untouched = await database.db.selectFrom('users').select('last_used_at').execute()
+  assert.deepEqual(
+    untouched.map(({ last_used_at }) => last_used_at),
+    [null, null, null],
+  )
+  // One is deleted while what is known of it still waits.
+  await database.db.deleteFrom('users').where('id', '=', cy.id).execute()
+  await dump.run()
+  const rows = await database.db
+    .selectFrom('users')
+    .select(['name', 'last_used_at', 'disabled_at', 'disabled_reason'])
+    .orderBy('name')
+    .execute()
+  assert.deepEqual(rows, [
+    { name: 'ada', last_used_at: at + 3, disabled_at: null, disabled_reason: null },
+    { name: 'ben', last_used_at: at + 2, disabled_at: at + 5, disabled_reason: 'IP address limit exceeded.' },
+  ])
+  const addresses = await database.db.selectFrom('user_ips').select('user_id').execute()
+  assert.deepEqual(addresses.map(({ user_id }) => user_id).sort(), [ada.id, ben.id].sort())
+})
