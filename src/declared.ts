@@ -74,7 +74,12 @@ function withEnvironment(read: ReadConfigFile, env: Readonly<Record<string, stri
 /** Whether this start needs the simulated provider: nobody, now or before, has named another. */
 function needsSim(read: ReadConfigFile, known: Iterable<Provider>): boolean {
   if ((read.config.providers ?? []).length > 0) return false
-  return ![...known].some((provider) => provider.enabled && provider.name !== SIM_PROVIDER)
+  return ![...known].some((provider) => provider.enabled && !isFirstRunSim(provider))
+}
+
+/** Whether a first run made it, rather than somebody who has called a provider of their own by that name. */
+function isFirstRunSim({ name, managedBy, keys }: Provider): boolean {
+  return name === SIM_PROVIDER && managedBy === 'file' && keys.every((key) => key.name === ENVIRONMENT_KEY)
 }
 
 /** The simulated provider at its address, as one more declaration. */
