@@ -36,6 +36,10 @@ const NOT_TO_PROVIDERS: ReadonlySet<string> = new Set([
   'openai-project',
   'host',
   'expect',
+  // What was checked is a POST to this path; some servers would take it for something else.
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
   // Set anew: the body may have changed, and an answer that is compressed cannot be metered on its way.
   'content-length',
   'accept-encoding',
