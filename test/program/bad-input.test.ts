@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createKey, launch, ownKey, startWithSim, temporaryFolder } from '../helpers/program.ts'
+import { createKey, launch, onBothDatabases, ownKey, startWithSim, temporaryFolder } from '../helpers/program.ts'
 
 interface Answer {
   readonly status: number
@@ -36,82 +36,88 @@ const routes = [
   },
 ] as const
 
-test('a request that cannot be served is refused in the format of its route and counts nowhere', async (t) => {
-  const program = await startWithSim(t, { yaml: 'server: { body_limit: 1MiB }' })
-  const { key } = await createKey(program, [
-    { metric: 'requests', max: 5, window: '1d' },
-    { metric: 'cost', max: '1', window: '1d' },
-  ])
+onBothDatabases(
+  'a request that cannot be served is refused in the format of its route and counts nowhere',
+  async (t, env) => {
+    const program = await startWithSim(t, { env, yaml: 'server: { body_limit: 1MiB }' })
+    const { key } = await createKey(program, [
+      { metric: 'requests', max: 5, window: '1d' },
+      { metric: 'cost', max: '1', window: '1d' },
+    ])
 
-  for (const { format, path, body } of routes) {
-    await t.test(`${format} route`, async () => {
-      const valid = JSON.stringify(body)
-      const ask = async (
-        url: string,
-        init: { method?: string; headers?: Record<string, string>; body?: string } = {},
-      ): Promise<Answer> => {
-        const response = await fetch(`${program.gatewayUrl}${url}`, {
-          method: init.method ?? 'POST',
-          headers: { 'content-type': 'application/json', 'x-bursar-key': key, ...init.headers },
-          ...(init.method === 'GET' ? {} : { body: init.body ?? valid }),
-        })
-        const text = await response.text()
-        assert.equal(response.headers.get('x-bursar-error-source'), 'gateway', `${response.status} ${text}`)
-        assert.ok(response.headers.get('x-bursar-request-id'))
-        const parsed = JSON.parse(text) as { type?: string; error: { message: string; code: unknown; status?: string } }
-        assert.ok(parsed.error.message.length > 0)
-        if (format === 'anthropic') assert.equal(parsed.type, 'error')
-        if (format === 'google')
-          assert.deepEqual([parsed.error.code, typeof parsed.error.status], [response.status, 'string'])
-        return { status: response.status, code: format === 'google' ? '' : codeOf(format, parsed) }
-      }
-      const refused = (status: number, code: string): Answer => ({ status, code: format === 'google' ? '' : code })
+    for (const { format, path, body } of routes) {
+      await t.test(`${format} route`, async () => {
+        const valid = JSON.stringify(body)
+        const ask = async (
+          url: string,
+          init: { method?: string; headers?: Record<string, string>; body?: string } = {},
+        ): Promise<Answer> => {
+          const response = await fetch(`${program.gatewayUrl}${url}`, {
+            method: init.method ?? 'POST',
+            headers: { 'content-type': 'application/json', 'x-bursar-key': key, ...init.headers },
+            ...(init.method === 'GET' ? {} : { body: init.body ?? valid }),
+          })
+          const text = await response.text()
+          assert.equal(response.headers.get('x-bursar-error-source'), 'gateway', `${response.status} ${text}`)
+          assert.ok(response.headers.get('x-bursar-request-id'))
+          const parsed = JSON.parse(text) as {
+            type?: string
+            error: { message: string; code: unknown; status?: string }
+          }
+          assert.ok(parsed.error.message.length > 0)
+          if (format === 'anthropic') assert.equal(parsed.type, 'error')
+          if (format === 'google')
+            assert.deepEqual([parsed.error.code, typeof parsed.error.status], [response.status, 'string'])
+          return { status: response.status, code: format === 'google' ? '' : codeOf(format, parsed) }
+        }
+        const refused = (status: number, code: string): Answer => ({ status, code: format === 'google' ? '' : code })
 
-      assert.deepEqual(await ask(path, { headers: { 'x-bursar-key': '' } }), refused(401, 'key_missing'))
-      assert.deepEqual(
-        await ask(path, { headers: { 'x-bursar-key': 'sk-bursar-unknown' } }),
-        refused(401, 'key_unknown'),
-      )
-      assert.deepEqual(await ask(`${path}?key=${key}`), refused(400, 'key_in_query'))
-      assert.deepEqual(await ask(path, { body: '{"model": ' }), refused(400, 'invalid_request'))
-      assert.deepEqual(await ask(path, { body: '[]' }), refused(400, 'invalid_request'))
-      if (format !== 'google') {
-        const { model: _, ...without } = body as { model: string }
-        assert.deepEqual(await ask(path, { body: JSON.stringify(without) }), refused(400, 'invalid_request'))
-        const nobodys = JSON.stringify({ ...body, model: 'a-model-nobody-has' })
-        assert.deepEqual(await ask(path, { body: nobodys }), refused(404, 'model_not_found'))
-      } else {
+        assert.deepEqual(await ask(path, { headers: { 'x-bursar-key': '' } }), refused(401, 'key_missing'))
         assert.deepEqual(
-          await ask('/v1beta/models/a-model-nobody-has:generateContent'),
-          refused(404, 'model_not_found'),
+          await ask(path, { headers: { 'x-bursar-key': 'sk-bursar-unknown' } }),
+          refused(401, 'key_unknown'),
         )
-      }
-      assert.deepEqual(
-        await ask(path, { body: `"${'x'.repeat(2 * 1_024 * 1_024)}"` }),
-        refused(413, 'request_too_large'),
-      )
-      assert.deepEqual(await ask(path, { method: 'PUT' }), refused(405, 'method_not_allowed'))
-      assert.deepEqual(
-        await ask(path, { headers: { 'content-type': 'text/plain' } }),
-        refused(415, 'unsupported_media_type'),
-      )
-      assert.deepEqual(
-        await ask(path, { headers: { 'content-encoding': 'gzip' } }),
-        refused(415, 'unsupported_media_type'),
-      )
-    })
-  }
+        assert.deepEqual(await ask(`${path}?key=${key}`), refused(400, 'key_in_query'))
+        assert.deepEqual(await ask(path, { body: '{"model": ' }), refused(400, 'invalid_request'))
+        assert.deepEqual(await ask(path, { body: '[]' }), refused(400, 'invalid_request'))
+        if (format !== 'google') {
+          const { model: _, ...without } = body as { model: string }
+          assert.deepEqual(await ask(path, { body: JSON.stringify(without) }), refused(400, 'invalid_request'))
+          const nobodys = JSON.stringify({ ...body, model: 'a-model-nobody-has' })
+          assert.deepEqual(await ask(path, { body: nobodys }), refused(404, 'model_not_found'))
+        } else {
+          assert.deepEqual(
+            await ask('/v1beta/models/a-model-nobody-has:generateContent'),
+            refused(404, 'model_not_found'),
+          )
+        }
+        assert.deepEqual(
+          await ask(path, { body: `"${'x'.repeat(2 * 1_024 * 1_024)}"` }),
+          refused(413, 'request_too_large'),
+        )
+        assert.deepEqual(await ask(path, { method: 'PUT' }), refused(405, 'method_not_allowed'))
+        assert.deepEqual(
+          await ask(path, { headers: { 'content-type': 'text/plain' } }),
+          refused(415, 'unsupported_media_type'),
+        )
+        assert.deepEqual(
+          await ask(path, { headers: { 'content-encoding': 'gzip' } }),
+          refused(415, 'unsupported_media_type'),
+        )
+      })
+    }
 
-  const { limits } = await ownKey(program, key)
-  assert.deepEqual(
-    limits.map(({ posted, held }) => [posted, held]),
-    [
-      [0, 0],
-      ['0.00', '0.00'],
-    ],
-  )
-  assert.equal(program.sim.ledger().length, 0, 'no request reached the provider')
-})
+    const { limits } = await ownKey(program, key)
+    assert.deepEqual(
+      limits.map(({ posted, held }) => [posted, held]),
+      [
+        [0, 0],
+        ['0.00', '0.00'],
+      ],
+    )
+    assert.equal(program.sim.ledger().length, 0, 'no request reached the provider')
+  },
+)
 
 test('a start with a bad setting stops with one line that says what to write instead', async (t) => {
   const starts: readonly [title: string, options: Parameters<typeof launch>[1], said: RegExp][] = [

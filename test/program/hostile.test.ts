@@ -5,10 +5,10 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { createKey, launch, startWithSim, temporaryFolder } from '../helpers/program.ts'
+import { createKey, launch, onBothDatabases, startWithSim, temporaryFolder } from '../helpers/program.ts'
 
-test('hostile requests', async (t) => {
-  const program = await startWithSim(t)
+onBothDatabases('hostile requests', async (t, env) => {
+  const program = await startWithSim(t, { env })
   program.sim.configure({ anyModel: true })
   const ask = async (key: string, path: string, body: object) => {
     const response = await fetch(`${program.gatewayUrl}${path}`, {
