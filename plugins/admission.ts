@@ -4,7 +4,8 @@
  * Before it refuses a request that would fit with fewer input tokens than its bytes suggest, it has them counted and asks once more; from
  * that second check to its hold nothing is awaited either.
  *
- * Hooks: onClose, to end the counting thread; preHandler, because the model is in the body. After the gates have registered what they enforce; before the proxy.
+ * Hooks: onClose, to end the counting thread; preHandler, because the model is in the body. After the gates have registered what they
+ * enforce; before the proxy.
  * Leaves behind: `request.admitted`, whose hold the usage tracker resolves. A dry run is answered here and goes no further.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'

@@ -12,6 +12,7 @@ import type { Refusal } from './decision.ts'
 import { presentAmount } from './gate.ts'
 import { type PresentedLimit, presentLimit } from './presentation.ts'
 import { refusalOf } from './refusal.ts'
+import { hasRoom } from './shortfall.ts'
 
 export interface ExplainedLimit extends PresentedLimit {
   readonly requested: string | number | null
@@ -122,7 +123,7 @@ function explainLimits(
     const reading = readings[index]
     if (reading == null) continue
     const requested = amounts[metric] as bigint
-    const fits = requested === 0n || reading.used + requested <= reading.max
+    const fits = hasRoom(reading, requested)
     if (!fits && enforced) shortfalls.push({ limit, metric, requested, reading })
     const own = limit.scope.kind !== 'global'
     limits.push({

@@ -8,6 +8,7 @@ import type { MeterReading } from '../ledger/reading.ts'
 import type { Candidate } from '../providers/candidate.ts'
 import type { Admission, AdmissionRequest, Proposal } from './admission.ts'
 import type { TextCount } from './estimate.ts'
+import { hasRoom } from './shortfall.ts'
 
 /** No text at all: what a count can come to at the very least. */
 const NO_TEXT: TextCount = { tokens: 0, floor: 0 }
@@ -39,10 +40,9 @@ function fits(
   now: number,
 ): boolean {
   return chain.limits.every(({ limit, metric, enforced }) => {
-    const requested = amounts[metric] as bigint
-    if (!enforced || requested === 0n) return true
+    if (!enforced) return true
     const reading = read(limit.id, now)
-    return reading === null || reading.used + requested <= reading.max
+    return reading === null || hasRoom(reading, amounts[metric] as bigint)
   })
 }
 

@@ -8,7 +8,7 @@ import type { Refusal } from './decision.ts'
 import { metricOf, presentAmount } from './gate.ts'
 import { nameOfScope, presentLimit, resetsAt } from './presentation.ts'
 import type { RequestFacts } from './request-facts.ts'
-import { IN_FLIGHT_MS, isUnreachable, msUntilAllFit, retryAfterS } from './shortfall.ts'
+import { hasRoom, IN_FLIGHT_MS, isUnreachable, msUntilAllFit, retryAfterS } from './shortfall.ts'
 
 type Shortfalls = readonly [Shortfall, ...Shortfall[]]
 
@@ -110,7 +110,7 @@ function remedyOf(
   const largest = (fits: (asked: Shortfall) => boolean) =>
     facts.producesOutput ? largestCeiling(proposal, facts.choices, (ceiling) => asking(ceiling).every(fits)) : null
 
-  let ceiling = largest(({ reading, requested }) => reading.used + requested <= reading.max)
+  let ceiling = largest(({ reading, requested }) => hasRoom(reading, requested))
   if (ceiling !== null) ways.push(shorten(ceiling))
   const waitMs = msUntilAllFit(shortfalls, now)
   if (waitMs !== null) ways.push(waiting(waitMs, now))
@@ -124,7 +124,7 @@ function remedyOf(
 }
 
 function isInTheWay({ reading, requested }: Shortfall): boolean {
-  return reading.used + requested > reading.max
+  return !hasRoom(reading, requested)
 }
 
 function waiting(ms: number, now: number): string {

@@ -2,12 +2,17 @@
  * Shortfall: what a limit without room means for the caller. How long until the request fits, and whether it ever does.
  */
 import type { Shortfall } from '../ledger/hold.ts'
-import { weighted } from '../ledger/reading.ts'
+import { type MeterReading, weighted } from '../ledger/reading.ts'
 import { METRICS } from '../store/entities.ts'
 
 const CONCURRENCY = METRICS.indexOf('concurrency')
 /** Where only requests in flight are in the way, nobody can say when they end: soon. */
 export const IN_FLIGHT_MS = 1_000
+
+/** Whether a limit has room for an amount, as the ledger decides it: exact fit passes, and a request for nothing does not touch the limit. */
+export function hasRoom({ used, max }: MeterReading, requested: bigint): boolean {
+  return requested === 0n || used + requested <= max
+}
 
 /** This one request is larger than the whole limit, also once an override has ended: no waiting helps. */
 export function isUnreachable({ limit, requested, reading }: Shortfall): boolean {

@@ -4,6 +4,7 @@
  * Finding a model costs tens of microseconds, so the book remembers what it found; here nothing is remembered.
  */
 import { calcPrice, findProvider, type ModelInfo, type ModelPrice, type Provider } from '@pydantic/genai-prices'
+import { bareName } from '../store/bare-name.ts'
 import { nanoUsd } from '../units/money.ts'
 import { type KnownRates, type RateCard, ratesOf } from './rates.ts'
 
@@ -105,11 +106,6 @@ function find(providerId: string, model: string): ModelInfo | null {
     // The library throws where a model's prices contradict themselves: such a model has no price.
     return null
   }
-}
-
-/** Gemini's API lists its models as `models/<name>` and takes both forms. */
-function bareName(model: string): string {
-  return model.startsWith('models/') ? model.slice('models/'.length) : model
 }
 
 type Constraint =

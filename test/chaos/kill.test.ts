@@ -3,7 +3,15 @@ import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { nanoOf } from '../clients/expectation.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { createKey, onBothDatabases, ownKey, type Program, startProgram, startWithSim } from '../helpers/program.ts'
+import {
+  createKey,
+  eventsOf,
+  onBothDatabases,
+  ownKey,
+  type Program,
+  startProgram,
+  startWithSim,
+} from '../helpers/program.ts'
 
 const ROUNDS = 5
 const CLIENTS = 12
@@ -50,20 +58,6 @@ async function client(
   }
 }
 
-async function eventsOf(program: Program, keyId: string): Promise<Event[]> {
-  const events: Event[] = []
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const after: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
-    const page: { data: Event[]; next_cursor: string | null } = await program.admin(
-      'GET',
-      `/events?virtual_key_id=${keyId}&limit=1000${after}`,
-    )
-    events.push(...page.data)
-    cursor = page.next_cursor
-  }
-  return events
-}
-
 onBothDatabases(
   'F02 F09 F10 killed under load, every answered request stands in the books once, at the provider’s figures',
   async (t, env) => {
@@ -91,7 +85,7 @@ onBothDatabases(
       program = await startProgram(t, { dataDir: program.dataDir, env: { ...env, BURSAR_DUMP_CRON: '* * * * * *' } })
     }
 
-    const events = await eventsOf(program, id)
+    const events = await eventsOf<Event>(program, `virtual_key_id=${id}`)
     const attempts = events.map(({ request_id, attempt }) => `${request_id}/${attempt}`)
     assert.equal(new Set(attempts).size, attempts.length, 'no attempt stands twice')
     const served = new Map(sim.ledger().map((call) => [call.requestId, call]))

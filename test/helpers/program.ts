@@ -161,6 +161,21 @@ export async function createKey(
   return program.admin('POST', '/virtual-keys', { name: `key-${keys}`, limits, ...fields })
 }
 
+/** Every event in the books that `filter` (a query such as `virtual_key_id=…`) lets through, page by page. */
+export async function eventsOf<E>(program: Program, filter = ''): Promise<E[]> {
+  const events: E[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const after = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+    const page: { data: E[]; next_cursor: string | null } = await program.admin(
+      'GET',
+      `/events?limit=1000${after}${filter === '' ? '' : `&${filter}`}`,
+    )
+    events.push(...page.data)
+    cursor = page.next_cursor
+  }
+  return events
+}
+
 /** What the gateway says about a key, asked with the key itself. */
 export async function ownKey(program: Program, key: string): Promise<OwnKey> {
   const response = await fetch(`${program.gatewayUrl}/v1/key`, { headers: { 'x-bursar-key': key } })

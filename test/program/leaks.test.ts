@@ -9,7 +9,7 @@ import { type Sim, startSim } from '../../src/sim/server.ts'
 import type { SimSettings } from '../../src/sim/settings.ts'
 import { nanoOf } from '../clients/expectation.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { createKey, onBothDatabases, type Program, startProgram } from '../helpers/program.ts'
+import { createKey, eventsOf, onBothDatabases, type Program, startProgram } from '../helpers/program.ts'
 
 const NAMES = ['a', 'b', 'c'] as const
 const messages = [{ role: 'user', content: 'Say hello to the accountants, please.' }]
@@ -158,19 +158,6 @@ async function hangUpWhileSending(program: Program, key: string): Promise<void> 
     () => socket.destroy(),
   )
   await closed
-}
-
-async function allEvents(program: Program): Promise<Event[]> {
-  const events: Event[] = []
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const page: { data: Event[]; next_cursor: string | null } = await program.admin(
-      'GET',
-      `/events?limit=1000${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`,
-    )
-    events.push(...page.data)
-    cursor = page.next_cursor
-  }
-  return events
 }
 
 onBothDatabases(
@@ -362,7 +349,7 @@ onBothDatabases(
         }
       }
       const events = await eventually(async () => {
-        const found = (await allEvents(program)).filter(({ attempt }) => attempt > 0)
+        const found = (await eventsOf<Event>(program)).filter(({ attempt }) => attempt > 0)
         const missing = new Set(served.keys())
         for (const { request_id, provider } of found) missing.delete(`${request_id}/${provider}`)
         assert.deepEqual([...missing], [], 'calls without an event')

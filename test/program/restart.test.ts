@@ -2,9 +2,17 @@
 import assert from 'node:assert/strict'
 import { nanoOf } from '../clients/expectation.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { createKey, onBothDatabases, ownKey, startProgram, startWithSim } from '../helpers/program.ts'
+import { createKey, eventsOf, onBothDatabases, ownKey, startProgram, startWithSim } from '../helpers/program.ts'
 
 const CLIENTS = 8
+
+interface Event {
+  readonly request_id: string
+  readonly cost_usd: string
+  readonly input_tokens: number
+  readonly output_tokens: number
+  readonly success: boolean
+}
 
 onBothDatabases(
   'T19 F09 F10 F11 after a stop under traffic every finished request is in the books once, and the key shows the same numbers',
@@ -44,22 +52,7 @@ onBothDatabases(
     assert.equal(code, 0, program.output())
 
     const again = await startProgram(t, { dataDir: program.dataDir, env })
-    const events: {
-      request_id: string
-      cost_usd: string
-      input_tokens: number
-      output_tokens: number
-      success: boolean
-    }[] = []
-    let cursor: string | null = null
-    do {
-      const page: { data: typeof events; next_cursor: string | null } = await again.admin(
-        'GET',
-        `/events?virtual_key_id=${id}&limit=1000${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`,
-      )
-      events.push(...page.data)
-      cursor = page.next_cursor
-    } while (cursor !== null)
+    const events = await eventsOf<Event>(again, `virtual_key_id=${id}`)
     const inBooks = events.map(({ request_id }) => request_id)
     assert.equal(new Set(inBooks).size, inBooks.length, 'no event stands twice')
     assert.deepEqual(
