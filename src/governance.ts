@@ -3,6 +3,8 @@
  */
 import { Admission } from './admission/admission.ts'
 import { Estimator } from './admission/estimator.ts'
+import { Alerts } from './alerts/limit-alerts.ts'
+import { Notices } from './alerts/notices.ts'
 import { AddressBook } from './auth/addresses.ts'
 import type { FactSink } from './ledger/facts.ts'
 import { Ledger } from './ledger/ledger.ts'
@@ -14,7 +16,6 @@ import { GovernanceStore } from './store/governance-store.ts'
 import { TokenCounter } from './tokens/counter.ts'
 import type { Clock } from './units/clock.ts'
 import type { Log } from './units/log.ts'
-import { Alerts } from './usage/alerts.ts'
 
 export interface Governance {
   readonly store: GovernanceStore
@@ -27,6 +28,8 @@ export interface Governance {
   readonly addresses: AddressBook
   /** Which shares of limits have been reached. */
   readonly alerts: Alerts
+  /** What else somebody should be told of. */
+  readonly notices: Notices
   readonly prices: PriceBook
   readonly facts: FactSink
   readonly clock: Clock
@@ -62,11 +65,18 @@ export function createGovernance({ settings, clock, facts, log }: GovernancePart
     untrack: (limitId) => admission.chains.untrack(limitId),
     userGone: (userId) => addresses.forget(userId),
   })
-  const addresses = new AddressBook({ store, facts, log, userDefaults: settings.userDefaults })
+  const notices = new Notices({ facts, clock, log })
+  const addresses = new AddressBook({
+    store,
+    facts,
+    log,
+    userDefaults: settings.userDefaults,
+    disabled: (user, reason) => notices.userDisabled(user, reason),
+  })
   admission.serve(store)
   const alerts = new Alerts({ store, ledger, facts, clock, log })
   const prices = createPriceBook(store, settings)
-  return { store, ledger, admission, estimator, counter, addresses, alerts, prices, facts, clock, settings }
+  return { store, ledger, admission, estimator, counter, addresses, alerts, notices, prices, facts, clock, settings }
 }
 
 /** Far longer than any stream runs: what is held beyond this and every time-out was forgotten by somebody. */

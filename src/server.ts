@@ -7,6 +7,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Cron } from 'croner'
 import admin from './admin.ts'
+import { startAlerting } from './alerting.ts'
+import { OperationsWatch } from './alerts/operations-watch.ts'
 import { Closers } from './closers.ts'
 import type { Config } from './config.ts'
 import { Control } from './control/control.ts'
@@ -109,6 +111,9 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   if (sim !== null) opened.add(() => sim.close())
   await makeFirstKey(control, store, dataDir.path)
 
+  const alerting = await startAlerting(governance, books.database.db, log)
+  opened.add(() => alerting.close())
+  const operationsWatch = new OperationsWatch(governance.notices, clock, books.quarantine.count)
   const clockWatch = new ClockWatch(clock, log)
   const pruner = new Pruner({ db: books.database.db, events: settings.database.retention.events, log })
   const persister = new Persister({
@@ -121,6 +126,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
       { name: 'roll rate limits', run: (now) => rollLimits(governance, (metric) => metric !== 'cost', now) },
       { name: 'roll budgets', run: (now) => rollLimits(governance, (metric) => metric === 'cost', now) },
       { name: 'prune', run: (now) => pruner.run(now) },
+      { name: 'watch the books', run: () => operationsWatch.look(persister.state) },
     ],
   })
   health.watch(() => degradations({ journal: books.journal, persister }))
@@ -150,6 +156,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     persister,
     health,
     clockWatch,
+    alerting,
     startedAt,
   }
   adminApp.register(admin, {
@@ -159,6 +166,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     status: () => statusOf(status),
     reload,
     explain: (asked) => explainFor(governance, asked),
+    testAlert: () => alerting.test(),
   })
   // The admin side goes first, so that the last dump, which comes with the gateway's end, has everything.
   opened.add(() => gatewayApp.close())
@@ -168,7 +176,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     '0 * * * * *',
     { protect: true, catch: (error) => log.warn({ err: error }, 'temporary users were not tidied') },
     async () => {
-      await tidyTemporaryUsers(control)
+      await tidyTemporaryUsers(control, (user, reason) => governance.notices.userDisabled(user, reason))
     },
   )
   opened.add(async () => tidy.stop())

@@ -1,5 +1,6 @@
 /** Status: what `/readyz` and `GET /api/status` say about the whole process, read when asked. */
 import type { HealthState } from '../plugins/health.ts'
+import type { Alerting } from './alerting.ts'
 import type { Governance } from './governance.ts'
 import type { Database } from './persist/database.ts'
 import type { Journal } from './persist/journal.ts'
@@ -16,6 +17,7 @@ export interface StatusParts {
   readonly persister: Persister
   readonly health: HealthState
   readonly clockWatch: ClockWatch
+  readonly alerting: Alerting
   /** Wall time in ms. */
   readonly startedAt: number
 }
@@ -27,6 +29,7 @@ export function statusOf({
   persister,
   health,
   clockWatch,
+  alerting,
   startedAt,
 }: StatusParts): StatusView {
   const { clock, ledger } = governance
@@ -49,6 +52,7 @@ export function statusOf({
     holds_open: ledger.openHoldCount,
     quarantined_facts: state.quarantined,
     prices: { version: PRICE_DATA_VERSION, updated_at: null, age_days: null },
+    alerts_waiting: alerting.waiting,
     clock_steps: clockWatch.steps,
   }
 }

@@ -35,6 +35,8 @@ export interface AdminApiOptions {
   reload: () => Promise<void>
   /** Says what would happen to a request (CONTRACT section 6). Throws `GatewayError` where it cannot even be asked. */
   explain: (request: ExplainRequest) => object | Promise<object>
+  /** Sends a test alert to the webhook; null when none is configured. */
+  testAlert: () => Promise<{ id: string; error: string | null } | null>
 }
 
 const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fastify, options) {

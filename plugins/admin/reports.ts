@@ -2,6 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@fastify/type-provider-typebox'
 import { listed } from '../../src/control/pages.ts'
+import { conflict } from '../../src/control/refused.ts'
 import { alertView, auditView, listedEvents, spanOf, usageCsv, usageOf } from '../../src/control/reports.ts'
 import { pageOfAlerts } from '../../src/persist/repositories/alerts.ts'
 import { pageOfAudit } from '../../src/persist/repositories/audit.ts'
@@ -9,11 +10,11 @@ import { EventQuery, EventView, UsageQuery, UsageReportView } from '../../src/sc
 import { List } from '../../src/schemas/lists.ts'
 import * as schemas from '../../src/schemas/reports.ts'
 import type { AdminApiOptions } from './index.ts'
-import { reads } from './responses.ts'
+import { NoBody, reads } from './responses.ts'
 
 const tags = ['reports']
 
-const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function reports(api, { control }) {
+const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function reports(api, { control, testAlert }) {
   const { clock } = control.parts
 
   api.get(
@@ -100,6 +101,24 @@ const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function repor
           (rows) => rows.map(alertView),
         ),
       )
+    },
+  )
+
+  api.post(
+    '/alerts/test',
+    {
+      schema: {
+        tags,
+        summary: 'Send a test alert to the webhook',
+        description: 'Says whether it was taken. 409 when bursar.yaml names no webhook.',
+        body: NoBody,
+        response: reads(schemas.TestAlertView),
+      },
+    },
+    async () => {
+      const sent = await testAlert()
+      if (sent === null) throw conflict('There is no webhook: name one under alerts in bursar.yaml.')
+      return { id: sent.id, delivered: sent.error === null, error: sent.error }
     },
   )
 }

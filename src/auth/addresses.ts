@@ -30,6 +30,8 @@ export interface AddressBookParts {
   readonly log: Log
   /** The caps of users that have none of their own. */
   readonly userDefaults: Settings['userDefaults']
+  /** Told of every user that the cap has disabled. */
+  readonly disabled?: (user: User, reason: string) => void
 }
 
 export const OVER_CAP_REASON = 'IP address limit exceeded.'
@@ -117,6 +119,7 @@ export class AddressBook {
       // In memory the user is disabled all the same; after a restart its next new address disables it again.
       this.#parts.log.error({ err: error, userId: user.id }, 'a disabled user could not be journaled')
     }
+    this.#parts.disabled?.(user, OVER_CAP_REASON)
   }
 
   #tell(virtualKeyId: string, userId: string | null, address: string | null, now: number): void {

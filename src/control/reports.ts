@@ -194,16 +194,21 @@ export function auditView(row: Row<'audit_log'>) {
 }
 
 export function alertView(row: Row<'alerts'>) {
+  const { metric } = row
+  const shown = (amount: bigint | null) => (metric === null || amount === null ? null : amountOf(metric, amount))
   return {
     id: row.id,
     at: formatTime(row.at),
+    kind: row.kind,
     limit_id: row.limit_id,
     // A lifetime has no beginning.
-    window_started_at: row.window_start === 0 ? null : formatTime(row.window_start),
-    metric: row.metric,
+    window_started_at: formatTimeOrNull(row.window_start === 0 ? null : row.window_start),
+    metric,
     threshold: row.threshold,
-    used: amountOf(row.metric, row.used),
-    max: amountOf(row.metric, row.max),
+    used: shown(row.used),
+    max: shown(row.max),
+    user_id: row.subject_id,
+    message: row.message,
     delivered_at: formatTimeOrNull(row.delivered_at),
     delivery_attempts: row.delivery_attempts,
     delivery_error: row.delivery_error,

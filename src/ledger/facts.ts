@@ -131,7 +131,33 @@ export interface AlertFact {
   readonly max: string
 }
 
-export type Fact = HoldFact | EventFact | CorrectFact | SeenFact | DisableFact | AlertFact
+/** What an alert may be about besides a limit. */
+export const NOTICE_KINDS = ['user_disabled', 'dump_lag', 'quarantine', 'test'] as const
+export type NoticeKind = (typeof NOTICE_KINDS)[number]
+
+/** Something that somebody should be told of and that is about no limit: one row of `alerts`. */
+export interface NoticeFact {
+  readonly t: 'notice'
+  readonly id: string
+  readonly at: number
+  readonly kind: NoticeKind
+  /** The user, where it is about one. */
+  readonly subjectId: string | null
+  readonly message: string
+}
+
+/** The webhook has taken an alert, or has not once more. */
+export interface DeliveryFact {
+  readonly t: 'delivery'
+  readonly alertId: string
+  readonly at: number
+  /** How often it has been tried, this time included. */
+  readonly attempts: number
+  /** Why it was not taken; null when it was. */
+  readonly error: string | null
+}
+
+export type Fact = HoldFact | EventFact | CorrectFact | SeenFact | DisableFact | AlertFact | NoticeFact | DeliveryFact
 
 /** No fact can be taken any more: the sink is closed, or too much waits for a disk that takes nothing. */
 export class FactSinkUnavailable extends Error {

@@ -4,14 +4,23 @@
  */
 import type { Transaction } from 'kysely'
 import pg from 'pg'
-import type { AlertFact, CorrectFact, DisableFact, Fact, SeenFact, UsageEvent } from '../ledger/facts.ts'
+import type {
+  AlertFact,
+  CorrectFact,
+  DeliveryFact,
+  DisableFact,
+  Fact,
+  NoticeFact,
+  SeenFact,
+  UsageEvent,
+} from '../ledger/facts.ts'
+import { insertAlerts, insertNotices, recordDeliveries } from './dump-alerts.ts'
 import {
   type AddressUse,
   addHourly,
   addLimitClosed,
   addLimitUsage,
   disable,
-  insertAlerts,
   insertCorrections,
   insertEvents,
   type LastUse,
@@ -40,7 +49,7 @@ export function isAboutTheData(error: unknown): boolean {
 
 /** Writes a batch. Of events and corrections that are in the books already, nothing is added again. */
 export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[]): Promise<void> {
-  const { events, corrections, seen, disabled, alerts } = readable(() => sorted(facts))
+  const { events, corrections, seen, disabled, alerts, notices, deliveries } = readable(() => sorted(facts))
   const limits = new LimitSums()
   const closed = new ClosedSums()
   const hours = new HourlySums()
@@ -72,6 +81,10 @@ export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[
   await inPieces(addresses, (piece) => touchAddresses(trx, piece))
   for (const fact of disabled) await disable(trx, fact)
   await inPieces(alerts, (piece) => insertAlerts(trx, piece))
+  await inPieces(notices, (piece) => insertNotices(trx, piece))
+  // After the alerts that they are about. Of several tries the last one counts.
+  const lastTries = new Map(deliveries.map((delivery) => [delivery.alertId, delivery]))
+  await inPieces([...lastTries.values()], (piece) => recordDeliveries(trx, piece))
 }
 
 interface Sorted {
@@ -80,10 +93,20 @@ interface Sorted {
   readonly seen: SeenFact[]
   readonly disabled: DisableFact[]
   readonly alerts: AlertFact[]
+  readonly notices: NoticeFact[]
+  readonly deliveries: DeliveryFact[]
 }
 
 function sorted(facts: readonly Fact[]): Sorted {
-  const into: Sorted = { events: [], corrections: [], seen: [], disabled: [], alerts: [] }
+  const into: Sorted = {
+    events: [],
+    corrections: [],
+    seen: [],
+    disabled: [],
+    alerts: [],
+    notices: [],
+    deliveries: [],
+  }
   for (const fact of facts) {
     switch (fact.t) {
       case 'settle':
@@ -103,6 +126,12 @@ function sorted(facts: readonly Fact[]): Sorted {
         break
       case 'alert':
         into.alerts.push(fact)
+        break
+      case 'notice':
+        into.notices.push(fact)
+        break
+      case 'delivery':
+        into.deliveries.push(fact)
         break
       case 'hold':
         break

@@ -3,7 +3,7 @@
  * it, without being copied into some thirty arrays on the gateway's thread.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
-import type { AlertFact, CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
+import type { CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
 import { BIGINT_MAX } from './column-types.ts'
 import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
 import type { Tables } from './tables.ts'
@@ -154,23 +154,11 @@ export async function disable(trx: Trx, { kind, id, at, reason }: DisableFact): 
     where id = ${id} and disabled_at is null and updated_at <= ${disabledAt}`.execute(trx)
 }
 
-/** Writes down which shares of limits were reached; a share that has its row for that window is passed over. */
-export async function insertAlerts(trx: Trx, alerts: readonly AlertFact[]): Promise<void> {
-  const columns = `id uuid, at double precision, "limitId" uuid, "countNumber" integer, "windowStart" double precision,
-    metric text, threshold text, used bigint, max bigint`
-  await sql`
-    insert into alerts (id, at, limit_id, count_number, window_start, metric, threshold, used, max)
-    select id, to_timestamp(at / 1000), "limitId", "countNumber", to_timestamp("windowStart" / 1000), metric, threshold, used, max
-    from ${recordset(alerts, columns)}
-    order by "limitId", "countNumber", "windowStart", threshold
-    on conflict do nothing`.execute(trx)
-}
-
 /**
  * The rows as a table, by the names their fields have here. Not jsonb, which would build a tree of every event first, at twice the
  * cost. Text in Postgres has no NUL; where a client sent one, its mark stands in.
  */
-function recordset(rows: readonly unknown[], columns: string): RawBuilder<unknown> {
+export function recordset(rows: readonly unknown[], columns: string): RawBuilder<unknown> {
   let text = JSON.stringify(rows)
   if (text.includes('\\u0000')) text = JSON.stringify(rows, (_key, value) => withoutNul(value))
   return sql`json_to_recordset(${text}::json) as r(${sql.raw(columns)})`

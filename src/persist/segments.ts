@@ -55,6 +55,8 @@ const FACT_KINDS: ReadonlySet<unknown> = new Set<Fact['t']>([
   'seen',
   'disable',
   'alert',
+  'notice',
+  'delivery',
 ])
 const NEW_LINE = '\n'.charCodeAt(0)
 

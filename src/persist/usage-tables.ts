@@ -1,6 +1,6 @@
 /** The tables of `migrations/0002_usage`: what the gateway writes behind. */
-import type { Generated } from 'kysely'
-import type { ChargeLine, UsageSource } from '../ledger/facts.ts'
+import type { ColumnType, Generated } from 'kysely'
+import type { ChargeLine, NoticeKind, UsageSource } from '../ledger/facts.ts'
 import type { Metric } from '../store/entities.ts'
 import type { Json, Optional, Time, TimeOrNull, TimeWithDefault } from './column-forms.ts'
 
@@ -76,16 +76,22 @@ export interface UsageHourlyTable {
   cost_nano_usd: bigint
 }
 
+export type AlertKind = 'limit' | NoticeKind
+
 export interface AlertsTable {
   id: string
   at: Time
-  limit_id: string
-  count_number: number
-  window_start: Time
-  metric: Metric
-  threshold: string
-  used: bigint
-  max: bigint
+  kind: ColumnType<AlertKind, AlertKind | undefined, AlertKind>
+  /** Null, like what follows, where the alert is about no limit. */
+  limit_id: Optional<string>
+  count_number: Optional<number>
+  window_start: TimeOrNull
+  metric: Optional<Metric>
+  threshold: Optional<string>
+  used: Optional<bigint>
+  max: Optional<bigint>
+  subject_id: Optional<string>
+  message: Optional<string>
   delivered_at: TimeOrNull
   delivery_attempts: Generated<number>
   delivery_error: Optional<string>

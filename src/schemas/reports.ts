@@ -1,5 +1,6 @@
 /** Reports on the outside: the audit log, alerts, the state of the process, consistency, explanations. */
 import { type Static, Type } from '@sinclair/typebox'
+import { NOTICE_KINDS } from '../ledger/facts.ts'
 import { METRICS } from '../store/entities.ts'
 import { Id, Nullable, OneOf, Timestamp } from './fields.ts'
 import { ListQuery, Span } from './lists.ts'
@@ -42,18 +43,31 @@ export const AlertView = Type.Object(
   {
     id: Id(),
     at: Timestamp(),
-    limit_id: Id(),
+    kind: OneOf(['limit', ...NOTICE_KINDS], { description: 'What it is about.' }),
+    limit_id: NullableId('The limit, where it is about one.'),
     window_started_at: Nullable(Timestamp()),
-    metric: OneOf(METRICS),
-    threshold: Type.String({ description: 'The share of max that was reached.', examples: ['0.8'] }),
-    used: Type.Union([Type.String(), Type.Integer()]),
-    max: Type.Union([Type.String(), Type.Integer()]),
+    metric: Nullable(OneOf(METRICS)),
+    threshold: Nullable(Type.String({ examples: ['0.8'] }), { description: 'The share of max that was reached.' }),
+    used: Nullable(Type.Union([Type.String(), Type.Integer()])),
+    max: Nullable(Type.Union([Type.String(), Type.Integer()])),
+    user_id: NullableId('The user, where it is about one.'),
+    message: Nullable(Type.String(), { description: 'What has happened; null where the limit’s numbers say it.' }),
     delivered_at: Nullable(Timestamp(), { description: 'When the webhook took it.' }),
     delivery_attempts: Type.Integer(),
     delivery_error: Nullable(Type.String()),
   },
   { additionalProperties: false },
 )
+
+export const TestAlertView = Type.Object(
+  {
+    id: Id({ description: 'Of the alert, as it stands in the list.' }),
+    delivered: Type.Boolean({ description: 'Whether the webhook has taken it.' }),
+    error: Nullable(Type.String(), { description: 'Why it has not.', examples: ['answered 500'] }),
+  },
+  { additionalProperties: false },
+)
+export type TestAlertView = Static<typeof TestAlertView>
 
 export const StatusView = Type.Object(
   {
@@ -93,6 +107,7 @@ export const StatusView = Type.Object(
       },
       { additionalProperties: false },
     ),
+    alerts_waiting: Count('Alerts that the webhook has not taken yet.'),
     clock_steps: Count('Jumps of the clock of more than five seconds since the start.'),
   },
   { additionalProperties: false },

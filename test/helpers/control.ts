@@ -98,6 +98,7 @@ export async function makeAdmin(
     },
     reload: async () => {},
     explain: () => ({}),
+    testAlert: async () => null,
     ...options,
   })
   t.after(() => app.close())

@@ -37,9 +37,9 @@ forEachDatabase((kind, open) => {
       .values({ limit_id: limit.id, count_number: 1, window_start: new Date(0), metric: 'cost', posted: 5n })
       .execute()
     assert.deepEqual(await migrateUp(db), [], 'a second time there is nothing to do')
-    assert.deepEqual(await migrateDown(db, 2), NAMES.slice(-2).reverse())
+    assert.deepEqual(await migrateDown(db, NAMES.length - 1), NAMES.slice(1).reverse())
     assert.equal((await db.selectFrom('teams').selectAll().execute()).length, 1, 'entities outlive the views and usage')
-    assert.deepEqual(await migrateUp(db), NAMES.slice(-2))
+    assert.deepEqual(await migrateUp(db), NAMES.slice(1))
     assert.equal((await db.selectFrom('limit_usage').selectAll().execute()).length, 0)
     assert.deepEqual(await migrateDown(db, NAMES.length), [...NAMES].reverse())
     assert.deepEqual(await relations(db), ['schema_migrations'])
@@ -52,12 +52,18 @@ forEachDatabase((kind, open) => {
     const directory = temporaryDirectory(t)
     cpSync(MIGRATIONS, directory, { recursive: true })
     const states = async () => (await migrationStatus(db, directory)).map(({ state }) => state)
-    assert.deepEqual(await states(), ['pending', 'pending', 'pending'])
+    assert.deepEqual(
+      await states(),
+      NAMES.map(() => 'pending'),
+    )
     await migrateUp(db, directory)
-    assert.deepEqual(await states(), ['applied', 'applied', 'applied'])
+    assert.deepEqual(
+      await states(),
+      NAMES.map(() => 'applied'),
+    )
     writeFileSync(join(directory, `${NAMES[1]}.up.sql`), '-- something else')
     await sql`insert into schema_migrations (name) values ('9999_tomorrow')`.execute(db)
-    assert.deepEqual(await states(), ['applied', 'changed', 'applied', 'unknown'])
+    assert.deepEqual(await states(), ['applied', 'changed', ...NAMES.slice(2).map(() => 'applied'), 'unknown'])
     await assert.rejects(migrateUp(db, directory), /newer version \(9999_tomorrow\)/)
     await sql`delete from schema_migrations where name = '9999_tomorrow'`.execute(db)
     await assert.rejects(migrateUp(db, directory), /changed since they were applied: 0002_usage/)

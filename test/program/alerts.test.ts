@@ -1,5 +1,9 @@
 /** Alerts through the real program: in the log and in the admin API, once, also when it is restarted in between. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type TestContext, test } from 'node:test'
 import { eventually } from '../helpers/eventually.ts'
 import { createKey, onBothDatabases, type Program, startProgram, startWithSim } from '../helpers/program.ts'
 
@@ -66,4 +70,71 @@ onBothDatabases('F10 F11 an alert is raised once per window, also across a resta
   assert.deepEqual(both.map(({ threshold }) => threshold).sort(), ['0.8', '1'])
   await alertsOf(again, idOf('observe'), 1)
   assert.equal(logged(again.output()), 1, 'what was said before the restart is not said again')
+})
+
+interface Delivered {
+  readonly id: string
+  readonly kind: string
+  readonly message: string
+  readonly limit?: { readonly scope_name: string; readonly threshold: string; readonly used: string }
+}
+
+/** A receiver that is down until told otherwise. */
+async function receiver(t: TestContext) {
+  const delivered: Delivered[] = []
+  let isUp = false
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    if (isUp) delivered.push(JSON.parse(Buffer.concat(chunks).toString()))
+    response.writeHead(isUp ? 204 : 503).end()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => server.close())
+  t.after(() => server.closeAllConnections())
+  const { port } = server.address() as AddressInfo
+  const up = () => {
+    isUp = true
+  }
+  return { delivered, url: `http://127.0.0.1:${port}/bursar`, up }
+}
+
+test('F10 the webhook is told of each alert once, also when it was down and the gateway was killed meanwhile', async (t) => {
+  const { delivered, url, up } = await receiver(t)
+  const yaml = `alerts: { webhook: { url: "${url}", secret: shared } }\n`
+  const env = { BURSAR_DUMP_CRON: '* * * * * *' }
+  const program = await startWithSim(t, { env, yaml })
+  const { key } = await createKey(program, [{ metric: 'requests', max: 5, window: 'lifetime' }])
+  await ask(program, key, 4)
+  const tried = await program.admin<{ delivered: boolean; error: string }>('POST', '/alerts/test', undefined, 200)
+  assert.deepEqual([tried.delivered, tried.error], [false, 'answered 503'])
+  await eventually(async () => {
+    const { data } = await program.admin<{ data: { kind: string; delivery_error: string }[] }>('GET', '/alerts')
+    assert.deepEqual(data.map(({ kind, delivery_error }) => [kind, delivery_error]).sort(), [
+      ['limit', 'answered 503'],
+      ['test', 'answered 503'],
+    ])
+  })
+  await program.stop('SIGKILL')
+  up()
+
+  const again = await startProgram(t, { dataDir: program.dataDir, env, yaml })
+  await eventually(() => assert.equal(delivered.length, 1))
+  await ask(again, key, 1)
+  await eventually(() => assert.equal(delivered.length, 2))
+  assert.deepEqual(
+    delivered.map(({ kind, limit }) => [kind, limit?.threshold, limit?.used]),
+    [
+      ['limit', '0.8', '4'],
+      ['limit', '1', '5'],
+    ],
+  )
+  await eventually(async () => {
+    const { data } = await again.admin<{ data: { kind: string; delivered_at: string | null }[] }>('GET', '/alerts')
+    assert.deepEqual(data.map(({ kind, delivered_at }) => [kind, delivered_at === null]).sort(), [
+      ['limit', false],
+      ['limit', false],
+      ['test', true],
+    ])
+  })
 })

@@ -1,4 +1,6 @@
 /** Alerts in the database, newest first. */
+import type { NotNull } from 'kysely'
+import type { AlertFact, NoticeFact } from '../../ledger/facts.ts'
 import type { Row } from '../tables.ts'
 import { type Db, moment, type Page } from './db.ts'
 
@@ -7,6 +9,52 @@ export interface AlertFilter {
   /** ms, inclusive and exclusive. */
   readonly from?: number
   readonly to?: number
+}
+
+/** What the webhook has not taken since `since` (ms), the oldest first. */
+export async function undeliveredAlerts(db: Db, since: number, limit: number): Promise<Row<'alerts'>[]> {
+  return await db
+    .selectFrom('alerts')
+    .selectAll()
+    .where('delivered_at', 'is', null)
+    .where('at', '>', moment(since))
+    .orderBy('at')
+    .limit(limit)
+    .execute()
+}
+
+/** Which shares of limits have been told, the latest first. */
+export async function latestLimitAlerts(
+  db: Db,
+  limit: number,
+): Promise<Pick<AlertFact, 'limitId' | 'countNumber' | 'windowStart' | 'threshold'>[]> {
+  return await db
+    .selectFrom('alerts')
+    .select(['limit_id as limitId', 'count_number as countNumber', 'window_start as windowStart', 'threshold'])
+    .where('kind', '=', 'limit')
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .$narrowType<{ limitId: NotNull; countNumber: NotNull; windowStart: NotNull; threshold: NotNull }>()
+    .execute()
+}
+
+/** A row as the fact that it came from. */
+export function alertOf(row: Row<'alerts'>): AlertFact | NoticeFact {
+  const { id, at, kind, subject_id: subjectId, message } = row
+  if (kind !== 'limit') return { t: 'notice', id, at, kind, subjectId, message: message ?? '' }
+  // The table's constraint sees to it that these are there.
+  return {
+    t: 'alert',
+    id,
+    at,
+    limitId: row.limit_id ?? '',
+    countNumber: row.count_number ?? 1,
+    windowStart: row.window_start ?? 0,
+    metric: row.metric ?? 'requests',
+    threshold: row.threshold ?? '',
+    used: (row.used ?? 0n).toString(),
+    max: (row.max ?? 0n).toString(),
+  }
 }
 
 export async function pageOfAlerts(db: Db, page: Page, filter: AlertFilter): Promise<Row<'alerts'>[]> {

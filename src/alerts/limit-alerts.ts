@@ -13,6 +13,7 @@ import type { Clock } from '../units/clock.ts'
 import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
 import { formatUsd, NANO_PER_USD, parseUsd } from '../units/money.ts'
+import type { AlertListener } from './alert.ts'
 
 export interface AlertsParts {
   readonly store: GovernanceStore
@@ -29,6 +30,9 @@ interface Said {
   readonly shares: Set<string>
 }
 
+/** An alert that stands in the books. */
+export type SaidAlert = Pick<AlertFact, 'limitId' | 'countNumber' | 'windowStart' | 'threshold'>
+
 /** Limits with something said; beyond that the oldest are forgotten, and the books keep theirs from being told twice. */
 const REMEMBERED_MAX = 100_000
 
@@ -38,11 +42,29 @@ export class Alerts {
   /** Wall ms. */
   readonly #startedAt: number
   readonly #said = new Map<string, Said>()
+  #listener: AlertListener = () => {}
 
   constructor(parts: AlertsParts, rememberedMax = REMEMBERED_MAX) {
     this.#parts = parts
     this.#rememberedMax = rememberedMax
     this.#startedAt = parts.clock.now()
+  }
+
+  /** Names who is handed every alert that is new. */
+  onRaise(listener: AlertListener): void {
+    this.#listener = listener
+  }
+
+  /** Takes what the books know to have been said, before the first request. What was said of windows that have passed is left out. */
+  load(said: Iterable<SaidAlert>): void {
+    const now = this.#parts.clock.now()
+    for (const { limitId, countNumber, windowStart, threshold } of said) {
+      const limit = this.#parts.store.limits.get(limitId)
+      const reading = this.#parts.ledger.read(limitId, now)
+      if (limit?.countNumber === countNumber && reading?.windowStart === windowStart) {
+        this.#remember(limit, windowStart, threshold)
+      }
+    }
   }
 
   /** Looks at every limit that an event has posted something on. Throws when the journal takes nothing. */
@@ -70,11 +92,14 @@ export class Alerts {
     for (const share of limit.alertAt) {
       const reached = (amount: bigint) => amount * NANO_PER_USD >= shareOf(share) * reading.max
       if (said?.shares.has(share) === true || !reached(used)) continue
-      this.#parts.facts.append(factOf(limit, reading, share, used, now))
+      const fact = factOf(limit, reading, share, used, now)
+      this.#parts.facts.append(fact)
       this.#remember(limit, reading.windowStart, share)
-      // What was reached before this process began was logged by the one before, unless the limit has been edited since.
+      // What was reached before this process began was said by the one before, unless the limit has been edited since.
       const isOld = Math.max(reading.windowStart, limit.updatedAt) < this.#startedAt && reached(used - added)
-      if (!isOld) this.#warn(limit, reading.max, share, used)
+      if (isOld) continue
+      this.#warn(limit, reading.max, share, used)
+      this.#listener(fact)
     }
   }
 

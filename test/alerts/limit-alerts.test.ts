@@ -1,62 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { ChargeLine } from '../../src/ledger/facts.ts'
-import { amountsOf } from '../../src/ledger/hold.ts'
-import { Ledger } from '../../src/ledger/ledger.ts'
-import { Meters } from '../../src/ledger/meters.ts'
-import { type Limit, METRICS } from '../../src/store/entities.ts'
-import { GovernanceStore } from '../../src/store/governance-store.ts'
-import { ManualClock } from '../../src/units/clock.ts'
 import { newId } from '../../src/units/id.ts'
-import { Alerts } from '../../src/usage/alerts.ts'
-import { aLimit } from '../helpers/entities.ts'
-import { RecordedFacts } from '../helpers/recorded-facts.ts'
-
-const NOW = Date.parse('2026-11-21T12:00:00Z')
-const HOUR = 3_600_000
-
-function world({ rememberedMax }: { rememberedMax?: number } = {}) {
-  const clock = new ManualClock(NOW)
-  const ledger = new Ledger(new Meters(() => clock.elapsed(), new SharedArrayBuffer(64 * 1_024)))
-  const store = new GovernanceStore(ledger)
-  const facts = new RecordedFacts()
-  const warnings: Record<string, unknown>[] = []
-  const log = { debug() {}, info() {}, error() {}, warn: (fields: object) => void warnings.push({ ...fields }) }
-  const start = () => new Alerts({ store, ledger, facts, clock, log }, rememberedMax)
-  let alerts = start()
-  const put = (entity: Limit) => {
-    store.apply([{ op: 'put', kind: 'limit', entity }], clock.now())
-    return entity
-  }
-  return {
-    clock,
-    ledger,
-    facts,
-    warnings,
-    put,
-    limit: (fields: Parameters<typeof aLimit>[0]) => put(aLimit({ anchor: NOW, ...fields })),
-    /** One request that posts this on the limit. */
-    use(limit: Limit, amount: bigint) {
-      const meter = ledger.meterOf(limit.id)
-      assert.ok(meter !== null)
-      const amounts = amountsOf({ [limit.metric]: amount })
-      const chain = [{ limit, meter, metric: METRICS.indexOf(limit.metric), enforced: limit.mode === 'enforce' }]
-      const held = ledger.hold({ requestId: newId(), attempt: 1, chain, amounts, deadline: 1e9 }, clock.now())
-      assert.ok(held.ok)
-      const charges = held.hold.charges.map(
-        ({ windowStart }): ChargeLine => [limit.id, limit.countNumber, windowStart, limit.metric, `${amount}`],
-      )
-      ledger.settle(held.hold, amounts)
-      alerts.look({ charges })
-    },
-    restart() {
-      alerts = start()
-    },
-    remembered: () => alerts.remembered,
-    /** The shares told so far, with what was used. */
-    told: () => facts.of('alert').map(({ threshold, used }) => `${threshold} at ${used}`),
-  }
-}
+import { HOUR, NOW, world } from '../helpers/alert-world.ts'
 
 describe('alerts', () => {
   test('a share is told when the posted amounts reach it, once a window', () => {
@@ -181,6 +126,24 @@ describe('alerts', () => {
     assert.equal(here.warnings.length, 1)
     here.use(limit, 14n)
     assert.equal(here.warnings.length, 2, 'what is reached for the first time is logged')
+  })
+
+  test('what the books say was told before a restart is not told again, also after an edit of the limit', () => {
+    const here = world()
+    const limit = here.limit({ metric: 'requests', max: 100n })
+    here.use(limit, 85n)
+    const said = here.facts.of('alert')
+    here.clock.advance(1_000)
+    here.restart(said)
+    const edited = here.put({ ...limit, max: 90n, updatedAt: here.clock.now() })
+    here.use(edited, 1n)
+    assert.deepEqual(here.told(), ['0.8 at 85'])
+    here.use(edited, 4n)
+    assert.deepEqual(here.told(), ['0.8 at 85', '1 at 90'])
+    assert.equal(here.raised.length, 2)
+    here.clock.advance(HOUR)
+    here.restart(said)
+    assert.equal(here.remembered(), 0, 'of windows that have passed nothing is remembered')
   })
 
   test('F25 what is remembered is bounded, and a limit that is gone is passed over', () => {

@@ -1,0 +1,127 @@
+/**
+ * Outbox: brings alerts to the webhook, one after the other, and tries again, later and later, those that it did not take.
+ *
+ * It needs no database: an alert that says the database is away must go out too. What became of each try is a fact in the journal, so
+ * the books know at the next start which are still to be delivered. A crash between a delivery and its line in the journal delivers that
+ * one alert twice; its id is the same, so a receiver can tell.
+ */
+import type { FactSink } from '../ledger/facts.ts'
+import type { Clock } from '../units/clock.ts'
+import type { Log } from '../units/log.ts'
+import type { Alert, AlertMessage } from './alert.ts'
+import type { Deliver, DeliveryError } from './webhook.ts'
+
+export interface OutboxParts {
+  readonly deliver: Deliver
+  readonly messageOf: (alert: Alert) => AlertMessage
+  readonly facts: FactSink
+  readonly clock: Clock
+  readonly log: Log
+  /** Before the second try, in ms; doubled before each further one up to five minutes. Default 1 s. */
+  readonly retryMs?: number
+}
+
+const RETRY_MS_MAX = 300_000
+/** An alert older than this is news to nobody. */
+export const GIVE_UP_MS = 24 * 3_600_000
+/** What waits in memory; beyond it the oldest are left to the next start, which finds them in the books. */
+const WAITING_MAX = 10_000
+
+interface Waiting {
+  readonly alert: Alert
+  attempts: number
+  /** Monotonic ms. */
+  dueAt: number
+}
+
+export class Outbox {
+  readonly #parts: OutboxParts
+  readonly #retryMs: number
+  readonly #waiting = new Map<string, Waiting>()
+  #timer: NodeJS.Timeout | null = null
+  #sending: Promise<void> | null = null
+  #closed = false
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts
+    this.#retryMs = parts.retryMs ?? 1_000
+  }
+
+  /** Alerts that the webhook has not taken yet. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Takes an alert, to be delivered soon. `attempts` is how often an earlier run has tried. */
+  add(alert: Alert, attempts = 0): void {
+    if (this.#closed || this.#waiting.has(alert.id)) return
+    this.#waiting.set(alert.id, { alert, attempts, dueAt: this.#parts.clock.elapsed() })
+    if (this.#waiting.size > WAITING_MAX) {
+      const [oldest] = this.#waiting.keys()
+      this.#waiting.delete(oldest as string)
+    }
+    this.#wake()
+  }
+
+  /** Delivers one alert now, without trying again; says what became of it. */
+  async deliverNow(alert: Alert): Promise<DeliveryError> {
+    const error = await this.#parts.deliver(this.#parts.messageOf(alert))
+    this.#tell(alert, 1, error)
+    return error
+  }
+
+  /** Begins no further delivery and waits for the one that is under way; its time-out bounds that. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    await this.#sending
+  }
+
+  /** Sends what is due now, or waits until something is. */
+  #wake(): void {
+    if (this.#closed || this.#sending !== null) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    let next = Number.POSITIVE_INFINITY
+    for (const { dueAt } of this.#waiting.values()) next = Math.min(next, dueAt)
+    if (next === Number.POSITIVE_INFINITY) return
+    const wait = next - this.#parts.clock.elapsed()
+    if (wait > 0) {
+      this.#timer = setTimeout(() => this.#wake(), wait).unref()
+      return
+    }
+    this.#sending = this.#sendDue().finally(() => {
+      this.#sending = null
+      this.#wake()
+    })
+  }
+
+  async #sendDue(): Promise<void> {
+    const { clock, deliver, messageOf } = this.#parts
+    for (const waiting of [...this.#waiting.values()]) {
+      if (this.#closed) return
+      if (waiting.dueAt > clock.elapsed()) continue
+      waiting.attempts += 1
+      const error = await deliver(messageOf(waiting.alert))
+      this.#tell(waiting.alert, waiting.attempts, error)
+      if (error === null || clock.now() - waiting.alert.at > GIVE_UP_MS) this.#waiting.delete(waiting.alert.id)
+      else waiting.dueAt = clock.elapsed() + this.#backOff(waiting.attempts)
+    }
+  }
+
+  #backOff(attempts: number): number {
+    return Math.min(this.#retryMs * 2 ** Math.min(attempts - 1, 30), RETRY_MS_MAX)
+  }
+
+  #tell({ id: alertId }: Alert, attempts: number, error: DeliveryError): void {
+    const { facts, clock, log } = this.#parts
+    // The first failure says it; that it goes on failing shows in `GET /api/alerts` and in the metrics.
+    if (error !== null && attempts === 1)
+      log.warn({ alertId, error }, 'the webhook has not taken an alert, trying again')
+    try {
+      facts.append({ t: 'delivery', alertId, at: clock.now(), attempts, error })
+    } catch (failure) {
+      log.warn({ err: failure, alertId }, 'a delivery could not be journaled')
+    }
+  }
+}
