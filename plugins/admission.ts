@@ -12,6 +12,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { AdmissionRequest, Admitted } from '../src/admission/admission.ts'
 import { limitHeaders } from '../src/admission/headers.ts'
+import { traceIdOf } from '../src/admission/trace.ts'
 import { explainCounted, recounted } from '../src/tokens/near-limit.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
@@ -36,7 +37,8 @@ export default fp(
       const { principal, facts, route } = request
       if (principal === null || facts === null || route === null) throw new AdmissionOutOfOrder('admission')
 
-      const wanted: AdmissionRequest = { requestId: request.bursarId, principal, facts, route }
+      const trace = { readAt: request.readAt, traceId: traceIdOf(request.headers) }
+      const wanted: AdmissionRequest = { requestId: request.bursarId, principal, facts, route, trace }
       if (facts.dryRun) return reply.send(await explainCounted(fastify.governance, wanted))
 
       let decision = admission.admit(wanted)

@@ -13,6 +13,7 @@ import { errorBody, errorHeaders, formatOfPath, statusOf } from '../src/admissio
 import { refusalOfError } from '../src/admission/error-refusal.ts'
 import { KnownPaths } from '../src/admission/known-paths.ts'
 import { pathOf, refusalOfTarget } from '../src/admission/target.ts'
+import { traceIdOf } from '../src/admission/trace.ts'
 import { isId, newId } from '../src/units/id.ts'
 import { GatewayError } from './errors.ts'
 
@@ -66,7 +67,7 @@ function refusalFor(error: unknown, request: FastifyRequest, reply: FastifyReply
 function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const status = statusOf(refusal)
   requestIdOf(request, reply)
-  request.log.info({ code: refusal.code, status }, 'request refused')
+  logRefusal(refusal, status, request)
   const path = pathOf(urlOf(request))
   const format = request.routeOptions?.config?.format ?? formatOfPath(path, request.headers)
   // An attempt that ended in an error may have cost something all the same; whoever settled it has said so already.
@@ -75,6 +76,31 @@ function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply):
     .code(status)
     .headers({ ...errorHeaders(refusal), ...headers })
     .send(errorBody(refusal, format))
+}
+
+/** The one log line of a request that was turned away. One that was let through has a line of its own, which says how it ended. */
+function logRefusal({ code, details }: Refusal, status: number, request: FastifyRequest): void {
+  // Also called for the admin API and for paths that do not exist, where nobody has put any of this on the request.
+  const { principal, facts, admitted } = request as Partial<FastifyRequest>
+  if (admitted != null) {
+    request.log.debug({ code, status }, 'answered with an error')
+    return
+  }
+  const line = {
+    decision: 'refused',
+    code,
+    status,
+    ...principal?.ids,
+    limitId: limitIdOf(details),
+    model: facts?.requestedModel ?? null,
+    endpoint: request.routeOptions?.config?.endpoint ?? null,
+    traceId: traceIdOf(request.headers),
+  }
+  request.log.info(line, 'request refused')
+}
+
+function limitIdOf(details: unknown): unknown {
+  return typeof details === 'object' && details !== null && 'limit_id' in details ? details.limit_id : null
 }
 
 /** Auth has given the request its id, unless the error came before it. */

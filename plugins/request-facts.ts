@@ -3,7 +3,7 @@
  *
  * Hooks: onRequest (encodings that would hide the body), a content-type parser that keeps the bytes as they came, and preValidation,
  * which comes directly behind it.
- * Leaves behind: `request.facts`; `request.route`, the candidates that the key may use. A dry run that can get no further is answered here.
+ * Leaves behind: `request.facts`; `request.route`, the candidates that the key may use; `request.readAt`. A dry run that can get no further is answered here.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -22,6 +22,8 @@ declare module 'fastify' {
     facts: RequestFacts | null
     /** Where the request may go, first choice first; null like `facts`. */
     route: Route | null
+    /** Monotonic ms at which the request had been received whole; 0 before. */
+    readAt: number
   }
 }
 
@@ -37,6 +39,7 @@ export default fp<RequestFactsOptions>(
 
     fastify.decorateRequest('facts', null)
     fastify.decorateRequest('route', null)
+    fastify.decorateRequest('readAt', 0)
 
     // Fastify's own parsers would hand over an object, which cannot be sent on byte for byte.
     fastify.removeAllContentTypeParsers()
@@ -55,6 +58,7 @@ export default fp<RequestFactsOptions>(
     fastify.addHook('preValidation', (request, reply, done) => {
       const { format, endpoint } = request.routeOptions.config
       if (endpoint == null || format === undefined) return done()
+      request.readAt = clock.elapsed()
       const { principal, headers, params } = request
       if (principal === null) throw new AdmissionOutOfOrder('request-facts')
 

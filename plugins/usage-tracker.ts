@@ -39,8 +39,12 @@ export default fp<UsageTrackerOptions>(
       done()
     })
 
-    // The one log line of a request that reached a provider: ids and amounts, never what was said.
-    tracker.onEvent(({ charges: _, ...event }) => fastify.log.info(event, 'attempt ended'))
+    // The one log line of a request that was let through, and one more for each attempt that another followed: ids, amounts and times,
+    // never what was said. Who was turned away before has the error handler's line.
+    tracker.onEvent(({ charges: _, ...event }, { request }, { overheadMs, ending, last }) => {
+      const line = { decision: 'forwarded', ending, ...event, overheadMs, traceId: request.trace?.traceId ?? null }
+      fastify.log.info(line, last ? 'request ended' : 'attempt ended')
+    })
 
     // Thresholds (alert_at) that the posted amounts have reached.
     tracker.onEvent((event) => fastify.governance.alerts.look(event))

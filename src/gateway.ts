@@ -14,6 +14,7 @@ import drain from '../plugins/drain.ts'
 import errorHandler from '../plugins/error-handler.ts'
 import governance from '../plugins/governance.ts'
 import health, { type HealthState } from '../plugins/health.ts'
+import metrics from '../plugins/metrics.ts'
 import persister from '../plugins/persister.ts'
 import proxy from '../plugins/proxy.ts'
 import rateLimiter from '../plugins/rate-limiter.ts'
@@ -21,14 +22,18 @@ import requestFacts from '../plugins/request-facts.ts'
 import selfService from '../plugins/self-service.ts'
 import usageTracker from '../plugins/usage-tracker.ts'
 import type { Governance } from './governance.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import type { Database } from './persist/database.ts'
 import type { Persister } from './persist/persister.ts'
+import type { UsageTracker } from './usage/tracker.ts'
 
 export interface GatewayOptions {
   readonly governance: Governance
   readonly database: Database
   readonly persister: Persister
   readonly health: HealthState
+  readonly tracker: UsageTracker
+  readonly metrics: Metrics
   /** CIDR list: whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[]
 }
@@ -55,7 +60,9 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     // One indivisible hold on everything the gates have named.
     scope.register(admission)
     // Ends every attempt once, whatever happens to the socket.
-    scope.register(usageTracker)
+    scope.register(usageTracker, { tracker: options.tracker })
+    // Counts what the flow does.
+    scope.register(metrics, { metrics: options.metrics })
     // Forwards, meters, falls back.
     scope.register(proxy)
     // What a key may ask about itself.

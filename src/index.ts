@@ -11,6 +11,7 @@ export { clientErrors, default as errorHandler, frameworkErrors } from '../plugi
 export { GatewayError } from '../plugins/errors.ts'
 export { default as governance, type GovernanceOptions } from '../plugins/governance.ts'
 export { default as health, type HealthOptions, type HealthState } from '../plugins/health.ts'
+export { default as metrics, type MetricsOptions } from '../plugins/metrics.ts'
 export { default as persister, type PersisterPluginOptions } from '../plugins/persister.ts'
 export { default as proxy, type ProxyOptions } from '../plugins/proxy.ts'
 export { default as rateLimiter } from '../plugins/rate-limiter.ts'

@@ -22,6 +22,7 @@ import gateway from './gateway.ts'
 import { createGovernance, type Governance } from './governance.ts'
 import { createApp, listen, mustBeFree } from './listeners.ts'
 import type { createLog } from './log.ts'
+import { createMetrics } from './observability.ts'
 import { type Books, openBooks } from './persist/books.ts'
 import { type DataDir, openDataDir, readOrCreateSecretFile } from './persist/data-dir.ts'
 import { Persister } from './persist/persister.ts'
@@ -31,6 +32,7 @@ import { degradations, statusOf } from './status.ts'
 import { loadStore, reloadStore, rollLimits } from './store-loading.ts'
 import { systemClock } from './units/clock.ts'
 import { ClockWatch } from './units/clock-watch.ts'
+import { UsageTracker } from './usage/tracker.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -140,12 +142,16 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
       await managementKeys.load()
     })
 
+  const tracker = new UsageTracker({ ...governance, log })
+  const metrics = createMetrics({ governance, tracker, journal: books.journal, persister, alerting })
   const gatewayApp = createApp(log, settings.server.bodyLimitBytes)
   gatewayApp.register(gateway, {
     governance,
     database: books.database,
     persister,
     health,
+    tracker,
+    metrics,
     trustedProxies: config.trustedProxies,
   })
   const adminApp = createApp(log, settings.server.bodyLimitBytes)
@@ -167,6 +173,8 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     reload,
     explain: (asked) => explainFor(governance, asked),
     testAlert: () => alerting.test(),
+    metrics,
+    metricsOpen: config.metricsOpen,
   })
   // The admin side goes first, so that the last dump, which comes with the gateway's end, has everything.
   opened.add(() => gatewayApp.close())

@@ -8,6 +8,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import type { Control } from '../../src/control/control.ts'
 import type { ManagementKeys } from '../../src/control/management-keys.ts'
 import { ControlError, invalid } from '../../src/control/refused.ts'
+import type { Metrics } from '../../src/metrics/metrics.ts'
 import { projectedJson } from '../../src/schemas/projection.ts'
 import type { ExplainRequest, StatusView } from '../../src/schemas/reports.ts'
 import { check, type RequestPart } from '../../src/schemas/validator.ts'
@@ -17,6 +18,7 @@ import customers from './customers.ts'
 import documentation from './documentation.ts'
 import limits from './limits.ts'
 import managementKeys from './management-keys.ts'
+import metrics from './metrics.ts'
 import prices from './prices.ts'
 import providers from './providers.ts'
 import reports from './reports.ts'
@@ -35,6 +37,10 @@ export interface AdminApiOptions {
   reload: () => Promise<void>
   /** Says what would happen to a request (CONTRACT section 6). Throws `GatewayError` where it cannot even be asked. */
   explain: (request: ExplainRequest) => object | Promise<object>
+  /** What `/metrics` answers with. */
+  metrics: Pick<Metrics, 'text' | 'contentType'>
+  /** `/metrics` without a management key. */
+  metricsOpen: boolean
   /** Sends a test alert to the webhook; null when none is configured. */
   testAlert: () => Promise<{ id: string; error: string | null } | null>
 }
@@ -63,6 +69,7 @@ const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fa
   })
 
   fastify.register(documentation)
+  fastify.register(metrics, options)
   fastify.register(
     async (api) => {
       api.register(authentication, options)

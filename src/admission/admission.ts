@@ -44,6 +44,15 @@ export interface AdmissionRequest {
   readonly principal: Principal
   readonly facts: RequestFacts
   readonly route: Route
+  readonly trace?: Trace
+}
+
+/** What logs and metrics say of a request besides; nothing is decided by it. */
+export interface Trace {
+  /** Monotonic ms at which the request had been received whole. */
+  readonly readAt: number
+  /** The W3C trace id it came with; null for none. */
+  readonly traceId: string | null
 }
 
 /** An admitted attempt: forwarded to this candidate, with this hold. */

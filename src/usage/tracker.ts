@@ -15,7 +15,7 @@ import { familyOf, type ModelFamilies } from '../store/selectors.ts'
 import type { Clock } from '../units/clock.ts'
 import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
-import { type Outcome, outcome, type Resolution, resolutionOf } from './settle.ts'
+import { type Ending, type Outcome, outcome, type Resolution, resolutionOf } from './settle.ts'
 
 export interface UsageTrackerParts {
   readonly ledger: Ledger
@@ -29,7 +29,17 @@ export interface UsageTrackerParts {
   readonly settings: { readonly modelFamilies: ModelFamilies }
 }
 
-export type UsageListener = (event: UsageEvent, admitted: Admitted) => void
+/** What listeners are told of an attempt besides its event. */
+export interface AttemptEnd {
+  /** From the request's last byte to its being forwarded, in ms; null for a fallback, and where nobody has taken the time. */
+  readonly overheadMs: number | null
+  /** How it came to its end. */
+  readonly ending: Ending
+  /** No further attempt follows: the request has ended with it. */
+  readonly last: boolean
+}
+
+export type UsageListener = (event: UsageEvent, admitted: Admitted, end: AttemptEnd) => void
 
 const COST = METRICS.indexOf('cost')
 
@@ -37,6 +47,7 @@ export class UsageTracker {
   readonly #parts: UsageTrackerParts
   readonly #listeners: UsageListener[] = []
   readonly #attempts = new Map<Hold, Attempt>()
+  #expired = 0
 
   constructor(parts: UsageTrackerParts) {
     this.#parts = parts
@@ -66,10 +77,16 @@ export class UsageTracker {
     return this.#attempts.size
   }
 
+  /** Holds that nobody resolved in time, since the start. */
+  get expiredHolds(): number {
+    return this.#expired
+  }
+
   /** Ends attempts past every time-out with their input estimate. That there is one is a bug of ours, and is logged as such. */
   expireOverdue(): number {
     const { ledger, admission, clock, log } = this.#parts
     const overdue = ledger.overdue(clock.elapsed())
+    this.#expired += overdue.length
     for (const hold of overdue) {
       log.error({ requestId: hold.requestId, attempt: hold.attempt }, 'a hold was not resolved in time')
       const attempt = this.#attempts.get(hold)
@@ -95,7 +112,7 @@ export class UsageTracker {
   /** Writes down an attempt whose hold has moved on to the next one. */
   recordMoved(attempt: Attempt, end: Outcome, resolution: Resolution): UsageEvent {
     this.#attempts.delete(attempt.admitted.hold)
-    return this.#record(attempt, end, resolution, resolution.source)
+    return this.#record(attempt, end, resolution, resolution.source, false)
   }
 
   /** Posts the orphaned amount of an attempt that nobody ended. */
@@ -105,7 +122,13 @@ export class UsageTracker {
     this.#record(attempt, end, resolution, 'orphaned')
   }
 
-  #record(attempt: Attempt, end: Outcome, resolution: Resolution, source: UsageEvent['usageSource']): UsageEvent {
+  #record(
+    attempt: Attempt,
+    end: Outcome,
+    resolution: Resolution,
+    source: UsageEvent['usageSource'],
+    last = true,
+  ): UsageEvent {
     const { admitted } = attempt
     const { usage, cost, amounts, requests, success } = resolution
     const { clock } = this.#parts
@@ -131,7 +154,8 @@ export class UsageTracker {
     }
     if (source === 'reported') this.#learn(admitted, usage.inputTokens)
     this.#append({ t: source === null ? 'void' : 'settle', event })
-    for (const listener of this.#listeners) this.#tell(listener, event, admitted)
+    const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, last }
+    for (const listener of this.#listeners) this.#tell(listener, event, admitted, told)
     return event
   }
 
@@ -160,9 +184,9 @@ export class UsageTracker {
     }
   }
 
-  #tell(listener: UsageListener, event: UsageEvent, admitted: Admitted): void {
+  #tell(listener: UsageListener, event: UsageEvent, admitted: Admitted, end: AttemptEnd): void {
     try {
-      listener(event, admitted)
+      listener(event, admitted, end)
     } catch (error) {
       this.#parts.log.error({ err: error, requestId: event.requestId }, 'a listener of usage events failed')
     }
@@ -235,4 +259,9 @@ export class Attempt {
 function overageOf(hold: Hold, cost: bigint): bigint {
   const held = hold.charges.find(({ metric }) => metric === COST)
   return held !== undefined && cost > held.amount ? cost - held.amount : 0n
+}
+
+function overheadOf({ admitted, startedAt }: Attempt): number | null {
+  const { trace } = admitted.request
+  return trace === undefined || admitted.identity.attempt > 1 ? null : startedAt - trace.readAt
 }

@@ -16,9 +16,9 @@ import { RecordedFacts } from './recorded-facts.ts'
 export const NOW = Date.parse('2026-11-21T12:00:00Z')
 export const HOUR = 3_600_000
 
-export function world({ rememberedMax }: { rememberedMax?: number } = {}) {
+export function world({ rememberedMax, meters = 512 }: { rememberedMax?: number; meters?: number } = {}) {
   const clock = new ManualClock(NOW)
-  const ledger = new Ledger(new Meters(() => clock.elapsed(), new SharedArrayBuffer(64 * 1_024)))
+  const ledger = new Ledger(new Meters(() => clock.elapsed(), new SharedArrayBuffer(meters * 128)))
   const store = new GovernanceStore(ledger)
   const facts = new RecordedFacts()
   const warnings: Record<string, unknown>[] = []

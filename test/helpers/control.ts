@@ -99,6 +99,8 @@ export async function makeAdmin(
     reload: async () => {},
     explain: () => ({}),
     testAlert: async () => null,
+    metrics: { text: async () => '', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
+    metricsOpen: false,
     ...options,
   })
   t.after(() => app.close())

@@ -1,0 +1,120 @@
+/**
+ * Series: what has gone to each model of each provider, added up as plain numbers, so that a request pays for a few additions and the
+ * text is made when somebody asks for it.
+ *
+ * Bounded, because clients write the models' names: a model gets a line of its own once it has answered, and there are at most so many
+ * lines; everything else is added up under `other` (F25).
+ */
+import type { UsageEvent, UsageSource } from '../ledger/facts.ts'
+
+export interface Series {
+  readonly provider: string
+  readonly model: string
+  /** Status class (`2xx`, `4xx`, `none` …) → attempts that ended so. */
+  readonly attempts: Map<string, number>
+  requests: number
+  inputTokens: number
+  outputTokens: number
+  cacheReadTokens: number
+  cacheWriteTokens: number
+  reasoningTokens: number
+  costNanoUsd: bigint
+  overageNanoUsd: bigint
+  overages: number
+  /** Of attempts whose usage was reported: what had been expected of their input, and what it was. */
+  expectedInputTokens: number
+  reportedInputTokens: number
+  /** Of the same attempts: the cost that was held, and what they cost. */
+  heldNanoUsd: bigint
+  reportedNanoUsd: bigint
+  readonly sources: Map<UsageSource, number>
+}
+
+/** What an attempt had been expected to use. */
+export interface Expected {
+  readonly inputTokens: number
+  readonly costNanoUsd: bigint
+}
+
+const SERIES_MAX = 500
+const OTHER = 'other'
+
+export class SeriesBook {
+  readonly #max: number
+  readonly #byProvider = new Map<string, Map<string, Series>>()
+  #count = 0
+
+  constructor(max = SERIES_MAX) {
+    this.#max = max
+  }
+
+  add(event: UsageEvent, expected: Expected): void {
+    const series = this.#of(event.provider ?? 'none', event.model ?? 'none', event.success)
+    count(series.attempts, event.status === null ? 'none' : `${Math.floor(event.status / 100)}xx`)
+    series.requests += event.requests
+    if (event.usageSource === null) return
+    count(series.sources, event.usageSource)
+    series.inputTokens += event.inputTokens
+    series.outputTokens += event.outputTokens
+    series.cacheReadTokens += event.cacheReadTokens
+    series.cacheWriteTokens += event.cacheWriteTokens
+    series.reasoningTokens += event.reasoningTokens
+    const cost = BigInt(event.costNanoUsd)
+    series.costNanoUsd += cost
+    if (event.overageNanoUsd !== '0') {
+      series.overageNanoUsd += BigInt(event.overageNanoUsd)
+      series.overages += 1
+    }
+    if (event.usageSource !== 'reported') return
+    series.expectedInputTokens += expected.inputTokens
+    series.reportedInputTokens += event.inputTokens
+    series.heldNanoUsd += expected.costNanoUsd
+    series.reportedNanoUsd += cost
+  }
+
+  *[Symbol.iterator](): Iterator<Series> {
+    for (const models of this.#byProvider.values()) yield* models.values()
+  }
+
+  #of(provider: string, model: string, answered: boolean): Series {
+    let models = this.#byProvider.get(provider)
+    if (models === undefined) {
+      models = new Map()
+      this.#byProvider.set(provider, models)
+    }
+    const known = models.get(model)
+    if (known !== undefined) return known
+    const isRoom = answered && this.#count < this.#max
+    const name = isRoom ? model : OTHER
+    const series = models.get(name) ?? emptySeries(provider, name)
+    if (isRoom) this.#count += 1
+    models.set(name, series)
+    return series
+  }
+}
+
+function count<K>(counts: Map<K, number>, key: K): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
+function emptySeries(provider: string, model: string): Series {
+  return {
+    provider,
+    model,
+    attempts: new Map(),
+    requests: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+    cacheReadTokens: 0,
+    cacheWriteTokens: 0,
+    reasoningTokens: 0,
+    costNanoUsd: 0n,
+    overageNanoUsd: 0n,
+    overages: 0,
+    expectedInputTokens: 0,
+    reportedInputTokens: 0,
+    heldNanoUsd: 0n,
+    reportedNanoUsd: 0n,
+    sources: new Map(),
+  }
+}

@@ -1,0 +1,47 @@
+/** Observability: the metrics of this process, read off its parts. */
+import type { Alerting } from './alerting.ts'
+import type { Governance } from './governance.ts'
+import { FullestLimits } from './metrics/fullest-limits.ts'
+import { Metrics, type OperationsReading } from './metrics/metrics.ts'
+import type { Journal } from './persist/journal.ts'
+import type { Persister } from './persist/persister.ts'
+import type { UsageTracker } from './usage/tracker.ts'
+import { VERSION } from './version.ts'
+
+export interface ObservedParts {
+  readonly governance: Governance
+  readonly tracker: UsageTracker
+  readonly journal: Journal
+  readonly persister: Persister
+  readonly alerting: Alerting
+}
+
+export function createMetrics(parts: ObservedParts): Metrics {
+  const { store, ledger, clock } = parts.governance
+  return new Metrics({
+    version: VERSION,
+    limits: new FullestLimits({ limits: store.limits, readAll: ledger.readAll.bind(ledger), clock }),
+    names: store,
+    operations: () => readOperations(parts),
+  })
+}
+
+function readOperations({ governance, tracker, journal, persister, alerting }: ObservedParts): OperationsReading {
+  const { store, ledger, clock } = governance
+  const { state } = persister
+  return {
+    holdsOpen: ledger.openHoldCount,
+    holdsExpired: tracker.expiredHolds,
+    journalBytes: journal.sizeBytes,
+    journalLagBytes: state.journalLagBytes,
+    journalAccepting: journal.accepting,
+    factsWaiting: state.factsWaiting,
+    dumpLagMs: state.lastDumpAt === null ? null : Math.max(0, clock.now() - state.lastDumpAt),
+    dumpMs: state.lastDumpMs,
+    quarantined: state.quarantined,
+    databaseReachable: !state.databaseAway,
+    alertsWaiting: alerting.waiting,
+    limits: store.limits.size,
+    virtualKeys: store.virtualKeys.size,
+  }
+}

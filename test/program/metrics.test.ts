@@ -1,0 +1,80 @@
+/** What operators look at, through the real program: metrics, and one log line a request. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { eventually } from '../helpers/eventually.ts'
+import { createKey, startWithSim } from '../helpers/program.ts'
+
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
+const PROMPT = 'a prompt that nobody may read'
+
+test('F23 requests, refusals and limits show in the metrics, and each request in one log line, without key or prompt', async (t) => {
+  const program = await startWithSim(t)
+  program.sim.configure({ recordHeaders: true })
+  const { key, id } = await createKey(program, [{ metric: 'requests', max: 2, window: '1d' }])
+  const ask = (headers: Record<string, string> = {}) =>
+    fetch(`${program.gatewayUrl}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-bursar-key': key, 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: PROMPT }], max_tokens: 10 }),
+    })
+  const first = await ask({ traceparent: `00-${TRACE}-00f067aa0ba902b7-01` })
+  assert.equal(first.status, 200)
+  assert.equal((await ask()).status, 200)
+  assert.equal((await ask()).status, 429)
+  assert.equal((await ask({ 'x-bursar-key': 'sk-unknown-0123456789' })).status, 401)
+  assert.equal(program.sim.ledger()[0]?.headers?.traceparent, `00-${TRACE}-00f067aa0ba902b7-01`, 'passed on')
+
+  const viewer = await program.admin<{ key: string }>('POST', '/management-keys', {
+    name: 'prometheus',
+    role: 'viewer',
+  })
+  const { id: customer } = await program.admin<{ id: string }>('POST', '/customers', { name: 'acme' })
+  const bound = await program.admin<{ key: string }>('POST', '/management-keys', {
+    name: 'theirs',
+    role: 'viewer',
+    customer_id: customer,
+  })
+  const scrape = (as: string | null) =>
+    fetch(`${program.adminUrl}/metrics`, { headers: as === null ? {} : { authorization: `Bearer ${as}` } })
+  assert.equal((await scrape(null)).status, 401)
+  assert.equal((await scrape(bound.key)).status, 403, 'other people’s traffic')
+  const answer = await scrape(viewer.key)
+  assert.match(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/)
+  const text = await answer.text()
+  for (const line of [
+    /^bursar_requests_total\{provider="sim",model="gpt-4o-mini"\} 2$/m,
+    /^bursar_refusals_total\{code="rate_limited"\} 1$/m,
+    /^bursar_refusals_total\{code="key_unknown"\} 1$/m,
+    /^bursar_overhead_seconds_count 2$/m,
+    /^bursar_limit_used\{[^}]*metric="requests"[^}]*\} 2$/m,
+    /^bursar_database_up 1$/m,
+    /^nodejs_eventloop_lag_p99_seconds \d/m,
+  ]) {
+    assert.match(text, line)
+  }
+
+  const lines = await eventually(() => {
+    const all = program
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line))
+      .filter(({ decision }) => decision !== undefined)
+    assert.equal(all.length, 4)
+    return all
+  })
+  const [served] = lines
+  assert.deepEqual(
+    [served.msg, served.requestId, served.virtualKeyId, served.traceId, served.status, served.usageSource],
+    ['request ended', first.headers.get('x-bursar-request-id'), id, TRACE, 200, 'reported'],
+  )
+  assert.ok(served.overheadMs > 0 && served.latencyMs >= 0)
+  assert.deepEqual(
+    lines.slice(2).map(({ msg, decision, code, virtualKeyId }) => [msg, decision, code, virtualKeyId ?? null]),
+    [
+      ['request refused', 'refused', 'rate_limited', id],
+      ['request refused', 'refused', 'key_unknown', null],
+    ],
+  )
+  assert.ok(!program.output().includes(PROMPT) && !program.output().includes(key) && !text.includes(key))
+})
