@@ -9,7 +9,7 @@ import type { Limit } from '../store/entities.ts'
 import type { Clock } from '../units/clock.ts'
 
 /** Lines of each metric about limits. */
-export const LIMITS_SHOWN_MAX = 1_000
+const LIMITS_SHOWN_MAX = 1_000
 const PIECE = 1_000
 const KEPT_MS = 60_000
 
