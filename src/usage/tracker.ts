@@ -263,5 +263,6 @@ function overageOf(hold: Hold, cost: bigint): bigint {
 
 function overheadOf({ admitted, startedAt }: Attempt): number | null {
   const { trace } = admitted.request
-  return trace === undefined || admitted.identity.attempt > 1 ? null : startedAt - trace.readAt
+  if (trace === undefined || admitted.identity.attempt > 1) return null
+  return Math.round((startedAt - trace.readAt) * 1_000) / 1_000
 }
