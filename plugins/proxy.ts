@@ -90,8 +90,8 @@ export default fp<ProxyOptions>(
       },
     })
 
-    for (const { path, format, endpoint } of [...BODY_ROUTES, ...GEMINI_ROUTES]) {
-      fastify.post(path, { config: { format, endpoint } }, (request, reply) => {
+    for (const { path, ...config } of [...BODY_ROUTES, ...GEMINI_ROUTES]) {
+      fastify.post(path, { config }, (request, reply) => {
         if (request.admitted === null) throw new AdmissionOutOfOrder('proxy')
         dispatcher.forward(request.admitted, exchangeOf(request, reply, request.admitted))
       })

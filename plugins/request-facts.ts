@@ -9,7 +9,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Refusal } from '../src/admission/decision.ts'
 import { explainRefusal } from '../src/admission/explanation.ts'
-import { readDryRun, readFacts } from '../src/admission/read-facts.ts'
+import { type RequestSource, readDryRun, readFacts } from '../src/admission/read-facts.ts'
 import type { RequestFacts } from '../src/admission/request-facts.ts'
 import { pathModelOf, queryOf } from '../src/admission/target.ts'
 import type { Route } from '../src/providers/candidate.ts'
@@ -42,7 +42,7 @@ export default fp<RequestFactsOptions>(
     fastify.decorateRequest('readAt', 0)
 
     // Fastify's own parsers would hand over an object, which cannot be sent on byte for byte.
-    fastify.removeAllContentTypeParsers()
+    fastify.removeContentTypeParser(['application/json', 'text/plain'])
     const bodyLimit = settings.server.bodyLimitBytes
     fastify.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
       done(null, body),
@@ -64,7 +64,7 @@ export default fp<RequestFactsOptions>(
 
       const query = queryOf(request.raw.url ?? '')
       const pathModel = pathModelOf(format, params)
-      const facts = readFacts({ format, endpoint, pathModel, query, headers, body: bytesOf(request.body) })
+      const facts = readFacts({ format, endpoint, pathModel, query, headers, ...bodyOf(request) })
       if (!facts.ok) return refuse(facts.refusal, request, reply)
       const routed = route(principal, facts.value, store, { aliases, random, prices, now: clock.now() })
       if (!routed.ok) return refuse(routed.refusal, request, reply)
@@ -76,19 +76,21 @@ export default fp<RequestFactsOptions>(
   {
     name: 'request-facts',
     fastify: '5.x',
-    dependencies: ['governance', 'auth'],
-    decorators: { fastify: ['governance'], request: ['bursarId', 'principal'] },
+    dependencies: ['governance', 'auth', 'forms'],
+    decorators: { fastify: ['governance'], request: ['bursarId', 'principal', 'form'] },
   },
 )
 
-/** A request without a body has not been through the parser; one that another parser has taken is not JSON. */
-function bytesOf(body: unknown): Buffer {
-  if (Buffer.isBuffer(body)) return body
-  if (body === undefined || body === null) return Buffer.alloc(0)
-  throw new GatewayError({
-    code: 'unsupported_media_type',
-    message: 'This route takes a body of type application/json.',
-  })
+const NO_BYTES = Buffer.alloc(0)
+
+/** A request without a body has not been through a parser; one that another parser has taken is not what the route takes. */
+function bodyOf({ body, form, routeOptions }: FastifyRequest): Pick<RequestSource, 'body' | 'received'> {
+  if (form !== null) return { body: NO_BYTES, received: form }
+  const takesForm = routeOptions.config.form === true
+  if (!takesForm && Buffer.isBuffer(body)) return { body }
+  if (!takesForm && (body === undefined || body === null)) return { body: NO_BYTES }
+  const type = takesForm ? 'multipart/form-data' : 'application/json'
+  throw new GatewayError({ code: 'unsupported_media_type', message: `This route takes a body of type ${type}.` })
 }
 
 /** A dry run answers with the reason; everything else is refused for it. */

@@ -1,7 +1,7 @@
 /**
  * Gateway: the flow of a request, as a list of registrations. Their order is the security boundary, so it is written out here.
  *
- *   auth → request-facts → rate-limiter, budget-resolver (gates) → admission → proxy → usage-tracker
+ *   auth → forms → request-facts → rate-limiter, budget-resolver (gates) → admission → proxy → usage-tracker
  *
  * The flow is a scope of its own: its hooks apply to proxied routes and to what a key may ask about itself, and to nothing else.
  */
@@ -12,6 +12,7 @@ import budgetResolver from '../plugins/budget-resolver.ts'
 import database from '../plugins/database.ts'
 import drain from '../plugins/drain.ts'
 import errorHandler from '../plugins/error-handler.ts'
+import forms from '../plugins/forms.ts'
 import governance from '../plugins/governance.ts'
 import health, { type HealthState } from '../plugins/health.ts'
 import metrics from '../plugins/metrics.ts'
@@ -52,6 +53,8 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     scope.register(auth, { trustedProxies: options.trustedProxies })
     // While the process drains, nothing new begins.
     scope.register(drain, { state: options.health })
+    // Recordings and pictures wait in files.
+    scope.register(forms)
     // What is asked, and who may serve it?
     scope.register(requestFacts)
     // What is enforced: requests, tokens and concurrency; cost.

@@ -23,6 +23,13 @@ const GOVERNING: ReadonlySet<string> = new Set([
   'input',
   'previous_response_id',
   'conversation',
+  'documents',
+  'query',
+  'size',
+  'quality',
+  'partial_images',
+  'response_format',
+  'stream_format',
 ])
 
 /** Governing fields of the Gemini format, whose parser takes camelCase and snake_case for the same field. */

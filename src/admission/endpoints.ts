@@ -8,11 +8,21 @@ export const BODY_ROUTES: readonly {
   readonly path: string
   readonly format: ApiFormat
   readonly endpoint: Endpoint
+  /** The body is a form with files in it, not JSON. */
+  readonly form?: true
 }[] = [
   { path: '/v1/chat/completions', format: 'openai', endpoint: 'chat' },
   { path: '/v1/completions', format: 'openai', endpoint: 'completions' },
   { path: '/v1/embeddings', format: 'openai', endpoint: 'embeddings' },
   { path: '/v1/responses', format: 'openai', endpoint: 'responses' },
+  { path: '/v1/moderations', format: 'openai', endpoint: 'moderations' },
+  { path: '/v1/rerank', format: 'openai', endpoint: 'rerank' },
+  { path: '/v1/images/generations', format: 'openai', endpoint: 'image_generations' },
+  { path: '/v1/images/edits', format: 'openai', endpoint: 'image_edits', form: true },
+  { path: '/v1/images/variations', format: 'openai', endpoint: 'image_variations', form: true },
+  { path: '/v1/audio/transcriptions', format: 'openai', endpoint: 'transcriptions', form: true },
+  { path: '/v1/audio/translations', format: 'openai', endpoint: 'translations', form: true },
+  { path: '/v1/audio/speech', format: 'openai', endpoint: 'speech' },
   { path: '/v1/messages', format: 'anthropic', endpoint: 'messages' },
   { path: '/v1/messages/count_tokens', format: 'anthropic', endpoint: 'count_tokens' },
 ]
@@ -23,6 +33,7 @@ export const GEMINI_METHODS: Readonly<Record<string, Endpoint>> = {
   streamGenerateContent: 'stream_generate_content',
   countTokens: 'count_tokens',
   embedContent: 'embed_content',
+  batchEmbedContents: 'batch_embed_contents',
 }
 
 /** The versions Google's SDKs put before `/models`: v1beta in its documentation, v1 in its current JavaScript package. */

@@ -75,11 +75,19 @@ export class Estimator {
       outputTokens,
       costNanoUsd: price === null ? ZERO_USD : capped(price.bound(inputBound, outputTokens)),
       inputCostNanoUsd: price === null ? ZERO_USD : capped(price.cost({ ...NO_USAGE, inputTokens })),
-      basis: facts.usesStoredInput ? 'flat' : facts.counted === undefined ? 'bytes' : 'tokenizer',
+      basis:
+        facts.usesStoredInput || facts.flatInputTokens !== undefined
+          ? 'flat'
+          : facts.counted === undefined
+            ? 'bytes'
+            : 'tokenizer',
     }
   }
 
   #input(facts: RequestFacts, family: string, countedExactly: boolean): { inputBound: number; inputTokens: number } {
+    if (facts.flatInputTokens !== undefined) {
+      return { inputBound: facts.flatInputTokens, inputTokens: facts.flatInputTokens }
+    }
     const flat = facts.attachments * this.#attachmentTokens + (facts.usesStoredInput ? this.#storedInputTokens : 0)
     const beside = facts.messages * TOKENS_PER_MESSAGE + flat
     const bytesBound = facts.textBytes + beside
@@ -96,7 +104,8 @@ export class Estimator {
 
   /** Takes what a provider reported for a request; inputs whose size says nothing teach nothing. */
   learn(facts: RequestFacts, family: string, reportedInputTokens: number): void {
-    if (facts.attachments > 0 || facts.usesStoredInput || facts.textBytes === 0 || !(reportedInputTokens > 0)) return
+    if (facts.flatInputTokens !== undefined || facts.attachments > 0 || facts.usesStoredInput) return
+    if (facts.textBytes === 0 || !(reportedInputTokens > 0)) return
     const name = ratioName(facts.format, family)
     let learned = this.#learned.get(name)
     if (learned === undefined) {
@@ -120,7 +129,8 @@ export class Estimator {
     return Math.min(RATIO_MAX, Math.max(RATIO_MIN, learned.tokens / learned.bytes))
   }
 
-  #outputTokens({ producesOutput, outputCeiling, choices }: RequestFacts): number {
+  #outputTokens({ producesOutput, outputCeiling, choices, flatOutputTokens }: RequestFacts): number {
+    if (flatOutputTokens !== undefined) return Math.min(OUTPUT_TOKENS_MAX, flatOutputTokens)
     if (!producesOutput) return 0
     return Math.min(OUTPUT_TOKENS_MAX, (outputCeiling ?? this.#assumedOutputTokens) * choices)
   }

@@ -21,7 +21,8 @@ export function isWorthCounting(
   now: number,
 ): boolean {
   // What the provider stores is a configured flat number, which no count can better.
-  if (request.facts.usesStoredInput || request.facts.counted !== undefined) return false
+  const { usesStoredInput, flatInputTokens, counted } = request.facts
+  if (usesStoredInput || flatInputTokens !== undefined || counted !== undefined) return false
   const lightest = withCount(request, NO_TEXT)
   return request.route.some((candidate) => {
     const proposed = admission.propose(lightest, candidate)

@@ -4,12 +4,14 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { BodyReader, modelProblem } from './body-reader.ts'
 import { accept, type Result, refuse } from './decision.ts'
+import type { Form } from './multipart.ts'
 import { readAnthropic } from './read-anthropic.ts'
-import { type JsonObject, readBody } from './read-body.ts'
+import { type Body, type JsonObject, readBody } from './read-body.ts'
 import { readGoogle } from './read-google.ts'
+import { readMedia } from './read-media.ts'
 import { readOpenai } from './read-openai.ts'
 import type { Reading } from './reading.ts'
-import type { ApiFormat, Endpoint, RequestFacts } from './request-facts.ts'
+import type { ApiFormat, Endpoint, RequestFacts, Upload } from './request-facts.ts'
 import { Weight } from './weight.ts'
 
 /** A request as it arrived. */
@@ -21,7 +23,15 @@ export interface RequestSource {
   /** The query string as sent, without the question mark. */
   readonly query: string
   readonly headers: IncomingHttpHeaders
+  /** JSON as it came; empty where a form has come. */
   readonly body: Buffer
+  readonly received?: ReceivedForm
+}
+
+/** A form that waits outside of memory, and what is known of it. */
+export interface ReceivedForm {
+  readonly form: Form
+  readonly upload: Upload
 }
 
 const TAGS_MAX = 5
@@ -36,11 +46,12 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
   if (!tags.ok) return tags
   const dryRun = readDryRun(headers)
   if (!dryRun.ok) return dryRun
-  const body = readBody(source.body, format)
+  const body = bodyOf(source)
   if (!body.ok) return body
 
   const reader = new BodyReader(body.value.value)
   const weight = new Weight()
+  weight.attachments = source.received?.form.files ?? 0
   const { modelField, outputCeiling, choices, ...reading } = readEndpoint(source, reader, weight)
   if (reader.refusal !== null) return { ok: false, refusal: reader.refusal }
   return accept({
@@ -53,14 +64,19 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     outputCeiling: outputCeiling === 0 ? null : outputCeiling,
     // Zero answers are an error to some providers and one answer to others.
     choices: Math.max(1, choices),
-    textBytes: source.body.length - weight.inlineBytes,
+    textBytes: (source.received?.form.textBytes ?? source.body.length) - weight.inlineBytes,
     attachments: weight.attachments,
     usesStoredInput: weight.stored,
     body: source.body,
+    ...(source.received === undefined ? {} : { upload: source.received.upload }),
     query,
     tags: tags.value,
     dryRun: dryRun.value,
   })
+}
+
+function bodyOf({ body, received, format }: RequestSource): Result<Pick<Body, 'value' | 'spanOf'>> {
+  return received === undefined ? readBody(body, format) : accept(received.form)
 }
 
 /** The weight of a body that has been read before. */
@@ -102,7 +118,16 @@ function readEndpoint(
     case 'completions':
     case 'responses':
     case 'embeddings':
+    case 'moderations':
+    case 'rerank':
       return readOpenai(endpoint, body, weight, pathModel)
+    case 'image_generations':
+    case 'image_edits':
+    case 'image_variations':
+    case 'speech':
+    case 'transcriptions':
+    case 'translations':
+      return readMedia(endpoint, body, pathModel)
     case 'messages':
       return readAnthropic(endpoint, body, weight, pathModel)
     case 'count_tokens':
@@ -112,6 +137,7 @@ function readEndpoint(
     case 'generate_content':
     case 'stream_generate_content':
     case 'embed_content':
+    case 'batch_embed_contents':
       return readGoogle(endpoint, body, weight, pathModel ?? body.model())
   }
 }

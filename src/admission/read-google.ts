@@ -9,7 +9,12 @@ import { isObject, type JsonObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { objectsIn, type Weight } from './weight.ts'
 
-export type GoogleEndpoint = 'generate_content' | 'stream_generate_content' | 'embed_content' | 'count_tokens'
+export type GoogleEndpoint =
+  | 'generate_content'
+  | 'stream_generate_content'
+  | 'embed_content'
+  | 'batch_embed_contents'
+  | 'count_tokens'
 
 export function readGoogle(endpoint: GoogleEndpoint, body: BodyReader, weight: Weight, pathModel: string): Reading {
   checkModels(body, pathModel)
@@ -26,7 +31,7 @@ export function readGoogle(endpoint: GoogleEndpoint, body: BodyReader, weight: W
     outputCeiling: generating ? config.outputCeiling : null,
     choices: generating ? config.choices : 1,
   }
-  if (endpoint === 'embed_content') {
+  if (endpoint === 'embed_content' || endpoint === 'batch_embed_contents') {
     const requests = objectsIn(body.any('requests'))
     for (const { content } of [body.value, ...requests]) weighContent(content, weight)
     return { ...common, messages: Math.max(1, requests.length) }

@@ -1,12 +1,13 @@
 /**
- * Reads requests of the OpenAI format: chat, completions, responses, embeddings.
+ * Reads requests of the OpenAI format whose answers are text or numbers: chat, completions, responses, embeddings, moderations, and
+ * reranking, which several providers have agreed on.
  */
 import type { BodyReader } from './body-reader.ts'
 import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
-export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings'
+export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings' | 'moderations' | 'rerank'
 
 /** Tools that the client runs itself; every other kind is run by the provider, on input that we do not see. */
 const CLIENT_TOOLS: ReadonlySet<unknown> = new Set([
@@ -35,25 +36,27 @@ export function readOpenai(
     // A list of models to fall back to would reach models that nobody has checked (F20).
     body.reject('models', 'The field "models" is not taken: name one model; falling back is the gateway’s business.')
   }
-  const stream = endpoint !== 'embeddings' && body.boolean('stream')
+  const nothing = { stream: false, producesOutput: false, outputCeiling: null, choices: 1 }
   const asksForUsage = readStreamOptions(body)
   switch (endpoint) {
     case 'chat':
-      return { ...common, stream, asksForUsage, producesOutput: true, ...readChat(body, weight) }
+      return { ...common, ...streaming(body), asksForUsage, ...readChat(body, weight) }
     case 'completions':
-      return { ...common, stream, asksForUsage, producesOutput: true, ...readCompletions(body) }
+      return { ...common, ...streaming(body), asksForUsage, ...readCompletions(body) }
     case 'responses':
-      return { ...common, stream, producesOutput: true, ...readResponses(body, weight) }
+      return { ...common, ...streaming(body), ...readResponses(body, weight) }
     case 'embeddings':
-      return {
-        ...common,
-        stream: false,
-        producesOutput: false,
-        outputCeiling: null,
-        choices: 1,
-        messages: countInputs(body.any('input')),
-      }
+      return { ...common, ...nothing, messages: countInputs(body.any('input')) }
+    case 'moderations':
+      weighParts(body.any('input'), weight)
+      return { ...common, ...nothing, messages: countInputs(body.any('input')) }
+    case 'rerank':
+      return { ...common, ...nothing, messages: 1 + body.list('documents').length }
   }
+}
+
+function streaming(body: BodyReader): Pick<Reading, 'stream' | 'producesOutput'> {
+  return { stream: body.boolean('stream'), producesOutput: true }
 }
 
 type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages'>

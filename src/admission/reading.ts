@@ -4,7 +4,15 @@ import type { RequestFacts } from './request-facts.ts'
 export interface Reading
   extends Pick<
     RequestFacts,
-    'requestedModel' | 'stream' | 'asksForUsage' | 'outputCeiling' | 'choices' | 'producesOutput' | 'messages'
+    | 'requestedModel'
+    | 'stream'
+    | 'asksForUsage'
+    | 'outputCeiling'
+    | 'choices'
+    | 'producesOutput'
+    | 'messages'
+    | 'flatInputTokens'
+    | 'flatOutputTokens'
   > {
   /** The body's field that carries the model; null where the path does. */
   readonly modelField: string | null

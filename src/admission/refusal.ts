@@ -108,7 +108,9 @@ function remedyOf(
     return shortfalls.map((shortfall) => ({ ...shortfall, requested: amounts[shortfall.metric] as bigint }))
   }
   const largest = (fits: (asked: Shortfall) => boolean) =>
-    facts.producesOutput ? largestCeiling(proposal, facts.choices, (ceiling) => asking(ceiling).every(fits)) : null
+    facts.producesOutput && facts.flatOutputTokens === undefined
+      ? largestCeiling(proposal, facts.choices, (ceiling) => asking(ceiling).every(fits))
+      : null
 
   let ceiling = largest(({ reading, requested }) => hasRoom(reading, requested))
   if (ceiling !== null) ways.push(shorten(ceiling))

@@ -1,7 +1,7 @@
 /**
  * Request facts: what admission needs to know of a request, read once from path, headers and body.
  */
-
+import type { Readable } from 'node:stream'
 import type { TextCount } from './estimate.ts'
 
 /** The API whose shapes the caller speaks: it decides field names, error bodies and stream events. */
@@ -13,16 +13,37 @@ export type Endpoint =
   | 'completions'
   | 'responses'
   | 'embeddings'
+  | 'moderations'
+  | 'rerank'
+  | 'image_generations'
+  | 'image_edits'
+  | 'image_variations'
+  | 'speech'
+  | 'transcriptions'
+  | 'translations'
   | 'messages'
   | 'count_tokens'
   | 'generate_content'
   | 'stream_generate_content'
   | 'embed_content'
+  | 'batch_embed_contents'
 
 /** Where the bytes of a value lie in the body: `[start, end)`. */
 export interface Span {
   readonly start: number
   readonly end: number
+}
+
+/** A body that waits outside of memory. It can be read again for every attempt, with some of its bytes replaced. */
+export interface Upload {
+  readonly bytes: number
+  /** Its bytes with the edits made; edits do not overlap and come in order. */
+  read(edits: readonly Edit[]): Readable
+}
+
+/** Text in the place of the bytes of a span. */
+export interface Edit extends Span {
+  readonly text: string
 }
 
 export interface RequestFacts {
@@ -47,6 +68,10 @@ export interface RequestFacts {
   readonly textBytes: number
   /** The tokens of its texts, once they have been counted because a limit was near. */
   readonly counted?: TextCount
+  /** Input tokens where bytes say nothing of them: characters that are spoken, a recording's flat number. Absent = by the bytes. */
+  readonly flatInputTokens?: number
+  /** Output tokens where no ceiling can be named: those of images and of speech. Absent = by ceiling and choices. */
+  readonly flatOutputTokens?: number
   /** Messages plus tools: each carries a fixed overhead. */
   readonly messages: number
   /** Images and files. */
@@ -55,6 +80,8 @@ export interface RequestFacts {
   readonly usesStoredInput: boolean
   /** The raw body, forwarded byte for byte unless a listed change applies. */
   readonly body: Buffer
+  /** The body of a form, in the place of `body`, which is empty then. */
+  readonly upload?: Upload
   /** The query string as sent, without the question mark. */
   readonly query: string
   readonly tags: readonly string[]

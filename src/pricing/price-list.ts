@@ -28,10 +28,17 @@ export function listOf({ name, kind, baseUrl }: PricedProvider): string | null {
   return BY_KIND[kind] ?? listedProvider(name) ?? (baseUrl === undefined ? null : listedProviderAt(baseUrl))
 }
 
+/** OpenAI says that these are free of charge; lists of prices leave them out. */
+const FREE_MODELS = /^(omni|text)-moderation-/i
+const FREE: Schedule = [
+  { holds: () => true, card: { base: ratesOf({ input: 0n, output: 0n }), tiers: [], perRequest: ZERO_USD } },
+]
+
 /** What the provider charges for the model by the bundled data; null where that is not known. */
 export function listedSchedule(provider: PricedProvider, model: string): Schedule | null {
-  if (provider.kind === 'sim') return simSchedule(model)
   const list = listOf(provider)
+  if (FREE_MODELS.test(model) && (list === 'openai' || provider.kind === 'sim')) return FREE
+  if (provider.kind === 'sim') return simSchedule(model)
   if (list !== null) return scheduleOf(list, model)
   const maker = OPEN_WEIGHTS.test(model) ? null : makerOf(model)
   return maker !== null && CLOSED_MAKERS.has(maker) && hasModel(maker, model) ? scheduleOf(maker, model) : null

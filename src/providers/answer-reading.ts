@@ -12,7 +12,8 @@ type TextEstimate = CallParts['tokensOfText']
 export function wholeAnswer(admitted: Admitted, status: number, body: Buffer | null, estimate: TextEstimate): Outcome {
   if (body === null) return outcome('complete', status, { textTokens: null })
   const usage = reported(admitted, body)
-  const textTokens = usage === null ? textTokensIn(admitted, body, estimate) : 0
+  const flat = admitted.request.facts.flatOutputTokens !== undefined
+  const textTokens = usage !== null ? 0 : flat ? null : textTokensIn(admitted, body, estimate)
   return outcome('complete', status, { usage, textTokens })
 }
 

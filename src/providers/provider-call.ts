@@ -16,7 +16,7 @@ import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
 import { type AnswerHeaders, answerHeaders, requestHeaders } from './headers.ts'
 import { targetOf, wireModel } from './registry.ts'
-import { rewriteBody } from './rewrite.ts'
+import { outgoingBody } from './rewrite.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
 
@@ -51,11 +51,12 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       const { format, endpoint, query } = request.facts
       const { options, pools } = this.#parts
       const target = targetOf(provider, format, endpoint, wireModel(provider, model), query)
+      const { body, headers } = outgoingBody(request.facts, candidate, options.insertedCeiling)
       const call: Dispatcher.DispatchOptions = {
         path: target.path,
         method: 'POST',
-        headers: requestHeaders(this.#exchange.headers, candidate, format, request.requestId),
-        body: rewriteBody(request.facts, candidate, options.insertedCeiling),
+        headers: [...requestHeaders(this.#exchange.headers, candidate, format, request.requestId), ...headers],
+        body,
         headersTimeout: provider.timeoutMs ?? options.headersTimeoutMs,
         bodyTimeout: options.idleTimeoutMs,
       }

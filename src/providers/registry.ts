@@ -22,29 +22,44 @@ const OPENAI_PATHS: Surface['paths'] = {
   completions: '/completions',
   responses: '/responses',
   embeddings: '/embeddings',
+  moderations: '/moderations',
+  image_generations: '/images/generations',
+  image_edits: '/images/edits',
+  image_variations: '/images/variations',
+  transcriptions: '/audio/transcriptions',
+  translations: '/audio/translations',
+  speech: '/audio/speech',
 }
+/** Nobody's standard, but what Cohere began and Jina, Voyage, Together, vLLM and others took over. */
+const RERANK_PATHS: Surface['paths'] = { rerank: '/rerank' }
 const ANTHROPIC_PATHS: Surface['paths'] = { messages: '/v1/messages', count_tokens: '/v1/messages/count_tokens' }
 const GOOGLE_PATHS: Surface['paths'] = {
   generate_content: ':generateContent',
   stream_generate_content: ':streamGenerateContent',
   count_tokens: ':countTokens',
   embed_content: ':embedContent',
+  batch_embed_contents: ':batchEmbedContents',
 }
 
 /** Below a path of its own: what an OpenAI client calls `/v1/chat/completions`. */
 function openaiBelow(prefix: string, versions: readonly string[], endpoints: readonly Endpoint[]): Surface {
-  const paths = endpoints.map((endpoint) => [endpoint, `${prefix}${OPENAI_PATHS[endpoint] ?? ''}`])
+  const known = { ...OPENAI_PATHS, ...RERANK_PATHS }
+  const paths = endpoints.map((endpoint) => [endpoint, `${prefix}${known[endpoint] ?? ''}`])
   return { versions, paths: Object.fromEntries(paths) }
 }
 
-const OPENAI_ENDPOINTS: readonly Endpoint[] = ['chat', 'completions', 'responses', 'embeddings']
+/** What OpenAI itself has; its keys are endpoints. */
+const OPENAI_ENDPOINTS = Object.keys(OPENAI_PATHS) as readonly Endpoint[]
 
 export const KINDS: Readonly<Record<ProviderKind, Kind>> = {
   openai: {
     defaultBaseUrl: 'https://api.openai.com/v1',
     surfaces: { openai: { versions: [], paths: OPENAI_PATHS } },
   },
-  openai_compatible: { defaultBaseUrl: null, surfaces: { openai: { versions: [], paths: OPENAI_PATHS } } },
+  openai_compatible: {
+    defaultBaseUrl: null,
+    surfaces: { openai: { versions: [], paths: { ...OPENAI_PATHS, ...RERANK_PATHS } } },
+  },
   anthropic: {
     defaultBaseUrl: 'https://api.anthropic.com',
     surfaces: {
@@ -56,7 +71,11 @@ export const KINDS: Readonly<Record<ProviderKind, Kind>> = {
     defaultBaseUrl: 'https://generativelanguage.googleapis.com',
     surfaces: {
       google: { versions: ['/v1beta', '/v1'], paths: GOOGLE_PATHS },
-      openai: openaiBelow('/v1beta/openai', ['/v1beta/openai', '/v1beta', '/v1'], ['chat', 'embeddings']),
+      openai: openaiBelow(
+        '/v1beta/openai',
+        ['/v1beta/openai', '/v1beta', '/v1'],
+        ['chat', 'embeddings', 'image_generations'],
+      ),
     },
   },
   azure: {
@@ -66,7 +85,7 @@ export const KINDS: Readonly<Record<ProviderKind, Kind>> = {
   sim: {
     defaultBaseUrl: null,
     surfaces: {
-      openai: openaiBelow('/v1', ['/v1beta', '/v1'], OPENAI_ENDPOINTS),
+      openai: openaiBelow('/v1', ['/v1beta', '/v1'], [...OPENAI_ENDPOINTS, 'rerank']),
       anthropic: { versions: ['/v1beta', '/v1'], paths: ANTHROPIC_PATHS },
       google: { versions: ['/v1beta', '/v1'], paths: GOOGLE_PATHS },
     },
@@ -77,6 +96,8 @@ export const KINDS: Readonly<Record<ProviderKind, Kind>> = {
 export function speaks(kind: ProviderKind, format: ApiFormat, endpoint: Endpoint): boolean {
   return KINDS[kind].surfaces[format]?.paths[endpoint] !== undefined
 }
+
+const COHERE_COMPATIBLE = '/compatibility/v1'
 
 /** Where a request goes: the origin by which connections are pooled, and the path with its query. */
 export interface Target {
@@ -104,6 +125,10 @@ export function targetOf(
   const below = surface?.paths[endpoint]
   if (surface === undefined || below === undefined) {
     throw new RangeError(`a provider of kind ${provider.kind} does not take ${format} ${endpoint}`)
+  }
+  // Cohere has its reranking beside the paths it has made compatible, not below them.
+  if (endpoint === 'rerank' && base.endsWith(COHERE_COMPATIBLE)) {
+    return { origin, path: withQuery(`${base.slice(0, -COHERE_COMPATIBLE.length)}/v2/rerank`, query) }
   }
   const version = surface.versions.find((ending) => base.endsWith(ending)) ?? ''
   const root = base.slice(0, base.length - version.length)

@@ -2,12 +2,14 @@
  * Rewrite: every change that is ever made to a request's body, each spliced into the client's own bytes, so that whatever is not
  * changed arrives as it was written: large integers, key order, spacing (F26).
  *
- * 1. The model's name, where the client wrote a prefix or an alias, or Azure knows it by another.
+ * 1. The model's name, where the client wrote a prefix or an alias, or Azure knows it by another; in JSON and in forms.
  * 2. `stream_options.include_usage`, for streams of OpenAI's completions, where the client has not asked for it itself.
  * 3. With `output_ceiling: { mode: insert }`, the ceiling that was held, where the client names none, or names it as null.
  */
+
+import type { Readable } from 'node:stream'
 import { type ScannedField, scanObject } from '../admission/body-scan.ts'
-import type { RequestFacts, Span } from '../admission/request-facts.ts'
+import type { Edit, RequestFacts, Span } from '../admission/request-facts.ts'
 import type { Candidate } from './candidate.ts'
 import { takesUsageOption, wireModel } from './registry.ts'
 
@@ -25,16 +27,26 @@ export type RewrittenFacts = Pick<
   | 'body'
 >
 
-interface Edit extends Span {
-  readonly text: string
-}
-
 /** Whether the stream is asked for a report that the client has not asked for, and will not be shown. */
 export function asksForReport(facts: RewrittenFacts, { provider }: Pick<Candidate, 'provider'>): boolean {
   const { format, endpoint, stream, asksForUsage } = facts
   if (format !== 'openai' || !stream || asksForUsage || (endpoint !== 'chat' && endpoint !== 'completions'))
     return false
   return takesUsageOption(provider)
+}
+
+/** What goes to a candidate. A form's length is told apart from it, since it is a stream. */
+export function outgoingBody(
+  facts: RewrittenFacts & Pick<RequestFacts, 'upload'>,
+  candidate: Pick<Candidate, 'provider' | 'model'>,
+  ceiling: number | null,
+): { readonly body: Buffer | Readable; readonly headers: readonly string[] } {
+  const { upload, modelSpan, requestedModel } = facts
+  if (upload === undefined) return { body: rewriteBody(facts, candidate, ceiling), headers: [] }
+  const text = wireModel(candidate.provider, candidate.model)
+  const edits = modelSpan === null || text === requestedModel ? [] : [{ ...modelSpan, text }]
+  const more = edits.reduce((sum, edit) => sum + Buffer.byteLength(edit.text) - (edit.end - edit.start), 0)
+  return { body: upload.read(edits), headers: ['content-length', String(upload.bytes + more)] }
 }
 
 /**

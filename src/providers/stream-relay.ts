@@ -123,10 +123,12 @@ export class StreamRelay {
     const { attempt, parts, status } = this.#call
     const reading = this.#tap?.reading
     if (reading === undefined) return outcome(ending, status, { textTokens: null })
+    // What is made of pictures and sound cannot be told from the bytes that went by.
+    const flat = attempt.admitted.request.facts.flatOutputTokens !== undefined
     return outcome(ending, status, {
       usage: reading.usage(),
       final: reading.finished || ending === 'complete',
-      textTokens: parts.tokensOfText(attempt.admitted, reading.textBytes),
+      textTokens: flat ? null : parts.tokensOfText(attempt.admitted, reading.textBytes),
     })
   }
 

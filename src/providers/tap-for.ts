@@ -12,7 +12,8 @@ export function tapFor(
 ): StreamTap | 'unreadable' | null {
   const { facts } = request
   const framing = framingOf(headers['content-type'], facts.endpoint === 'stream_generate_content')
-  if (framing === null) return null
+  // Sound is played while it is made, and nobody can read its usage.
+  if (framing === null) return facts.endpoint === 'speech' ? 'unreadable' : null
   if (encodingOf(headers) !== null) return 'unreadable'
   return new StreamTap({
     dialect: dialectOf(facts.format, facts.endpoint),

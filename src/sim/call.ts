@@ -12,6 +12,8 @@ export interface SimCall {
   readonly at: number
   readonly settings: SimSettings
   readonly body: Buffer
+  /** As sent; empty where there is none. */
+  readonly contentType: string
   /** The query string without its question mark. */
   readonly query: string
   /** The model, where the path names it. */
@@ -33,7 +35,9 @@ export interface Chunk {
 /** An answer in one piece. `tokens` are its visible output tokens. */
 export interface Whole {
   readonly kind: 'whole'
-  readonly body: string
+  readonly body: string | Buffer
+  /** Absent = JSON. */
+  readonly contentType?: string
   readonly tokens: number
   readonly usage: Usage | null
 }
@@ -65,7 +69,7 @@ export function brokenDown(): Refused {
 }
 
 /** The model a call names, noted in the ledger; throws `Refused` where none is named, it is unknown, or of the other kind. */
-export function modelOf(call: SimCall, name: unknown, kind: 'chat' | 'embedding'): SimModel {
+export function modelOf(call: SimCall, name: unknown, kind: Exclude<SimModel['kind'], 'any'>): SimModel {
   if (typeof name !== 'string' || name === '') {
     throw new Refused(400, 'You must provide a model parameter.', { param: 'model' })
   }
@@ -78,7 +82,7 @@ export function modelOf(call: SimCall, name: unknown, kind: 'chat' | 'embedding'
     })
   }
   if (model.kind !== 'any' && model.kind !== kind) {
-    throw new Refused(404, `The model \`${name}\` is not a model for ${kind === 'chat' ? 'text' : 'embeddings'}.`, {
+    throw new Refused(404, `The model \`${name}\` is not a model for ${kind}.`, {
       param: 'model',
     })
   }

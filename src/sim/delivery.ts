@@ -61,7 +61,7 @@ export class Delivery {
   }
 
   /** Without a body its length is not known, and chunked encoding tells its end. */
-  #head(status: number, headers: string[], body: string | null): void {
+  #head(status: number, headers: string[], body: string | Buffer | null): void {
     this.#entry.status = status
     if (body !== null) headers.push('content-length', String(Buffer.byteLength(body)))
     this.#response.writeHead(status, headers)
@@ -77,9 +77,9 @@ export class Delivery {
       this.#dieAfterHeaders()
     } else if (die !== null || stall === 'body') {
       this.#entry.sentTokens = Math.floor(tokens / 2)
-      this.#response.write(body.slice(0, body.length / 2), () => this.#failNow(settings))
+      this.#response.write(body.slice(0, Math.floor(body.length / 2)), () => this.#failNow(settings))
     } else {
-      const found = settings.usage === 'split' ? body.search(/"usage(Metadata)?"/) : -1
+      const found = settings.usage === 'split' && typeof body === 'string' ? body.search(/"usage(Metadata)?"/) : -1
       const middle = found === -1 ? 0 : found + '"usa'.length
       const send = () => {
         this.#entry.sentTokens = tokens

@@ -48,6 +48,7 @@ export function listModels(call: SimCall): Answer {
 
 export function oneModel(call: SimCall): Answer {
   const known = findModel(call.pathModel ?? '', false)
-  const model = modelOf(call, call.pathModel, known?.kind === 'embedding' ? 'embedding' : 'chat')
+  const kind = known === null || known.kind === 'any' ? 'chat' : known.kind
+  const model = modelOf(call, call.pathModel, kind)
   return free(FORMS[call.entry.format](model))
 }

@@ -18,7 +18,7 @@ export interface SimModel {
   readonly owner: 'openai' | 'anthropic' | 'google' | 'sim'
   /** The API its owner serves it by; null for the provider's own models. Here each model is served in every format. */
   readonly format: ApiFormat | null
-  readonly kind: 'chat' | 'embedding' | 'any'
+  readonly kind: 'chat' | 'embedding' | 'image' | 'speech' | 'transcription' | 'moderation' | 'rerank' | 'any'
   /** Tokens of context; told in listings, not enforced. */
   readonly contextLength: number
   /** The most output tokens of one choice, also where the caller names no ceiling. */
@@ -34,6 +34,12 @@ const DIMENSIONS = 256
 function chat(owner: 'openai' | 'anthropic' | 'google', id: string, context: number, maxOutput: number): SimModel {
   const limits = { contextLength: context, maxOutputTokens: maxOutput, dimensions: DIMENSIONS }
   return { id, owner, format: owner, kind: 'chat', ...limits, price: null }
+}
+
+/** Pictures, sound, and judgements on text: of OpenAI, where the lists have a price for them. */
+function other(kind: SimModel['kind'], id: string): SimModel {
+  const limits = { contextLength: 32_768, maxOutputTokens: 16_384, dimensions: DIMENSIONS }
+  return { id, owner: 'openai', format: 'openai', kind, ...limits, price: null }
 }
 
 function embedding(owner: 'openai' | 'google', id: string, context: number, dimensions: number): SimModel {
@@ -71,6 +77,11 @@ export const SIM_MODELS: readonly SimModel[] = [
   chat('openai', 'gpt-3.5-turbo-instruct', 16_385, 4_096),
   embedding('openai', 'text-embedding-3-small', 8_192, 1_536),
   embedding('openai', 'text-embedding-3-large', 8_192, 3_072),
+  other('image', 'gpt-image-1'),
+  other('speech', 'gpt-4o-mini-tts'),
+  other('transcription', 'gpt-4o-mini-transcribe'),
+  other('transcription', 'whisper-1'),
+  other('moderation', 'omni-moderation-latest'),
   chat('anthropic', 'claude-sonnet-4-5', 200_000, 64_000),
   chat('anthropic', 'claude-haiku-4-5', 200_000, 64_000),
   chat('anthropic', 'claude-opus-4-5', 200_000, 64_000),

@@ -10,7 +10,12 @@ import { listModels, oneModel } from './listings.ts'
 import { answerChat } from './openai-chat.ts'
 import { answerCompletion } from './openai-completions.ts'
 import { answerEmbeddings } from './openai-embeddings.ts'
+import { answerImageForm, answerImages } from './openai-images.ts'
+import { answerModerations } from './openai-moderations.ts'
 import { answerResponse } from './openai-responses.ts'
+import { answerSpeech } from './openai-speech.ts'
+import { answerTranscription } from './openai-transcriptions.ts'
+import { answerRerank } from './rerank.ts'
 
 type Answering = (call: SimCall) => Answer
 
@@ -30,6 +35,14 @@ const POSTS: ReadonlyMap<string, Route> = new Map([
   ['/v1/completions', post('openai', answerCompletion)],
   ['/v1/responses', post('openai', answerResponse)],
   ['/v1/embeddings', post('openai', answerEmbeddings)],
+  ['/v1/moderations', post('openai', answerModerations)],
+  ['/v1/images/generations', post('openai', answerImages)],
+  ['/v1/images/edits', post('openai', answerImageForm)],
+  ['/v1/images/variations', post('openai', answerImageForm)],
+  ['/v1/audio/transcriptions', post('openai', answerTranscription)],
+  ['/v1/audio/translations', post('openai', answerTranscription)],
+  ['/v1/audio/speech', post('openai', answerSpeech)],
+  ['/v1/rerank', post('openai', answerRerank)],
   ['/v1/messages', post('anthropic', answerMessage)],
   ['/v1/messages/count_tokens', post('anthropic', countMessageTokens)],
 ])

@@ -75,13 +75,14 @@ export class Simulation implements OwnState {
       return
     }
     const respond = () => {
-      const call = { mark, at: entry.at, settings, body, query, pathModel: route.pathModel, entry }
+      const contentType = headers['content-type'] ?? ''
+      const call = { mark, at: entry.at, settings, body, contentType, query, pathModel: route.pathModel, entry }
       const key = settings.requireKey === null ? null : presentedKey(route.format, headers, query)
       const answer = attempt(() => this.#answer(call, route, key))
       if (answer instanceof Refused) {
         refuse(answer, settings.retryAfter)
       } else {
-        const type = answer.kind === 'whole' ? 'application/json' : answer.contentType
+        const type = answer.contentType ?? 'application/json'
         delivery.answer(answer, responseHeaders(route.format, mark, type), settings)
       }
     }

@@ -36,13 +36,15 @@ function object(value: unknown): JsonObject {
  * @param producesOutput false for embeddings, whose report has no output count
  */
 export function openaiUsage(usage: JsonObject, producesOutput: boolean): Usage | null {
-  const inputTokens = count(usage.prompt_tokens ?? usage.input_tokens)
+  // Rerankers that make nothing report the sum alone.
+  const sum = producesOutput ? undefined : usage.total_tokens
+  const inputTokens = count(usage.prompt_tokens ?? usage.input_tokens ?? sum)
   if (inputTokens === null) return null
   const beyondInput = (count(usage.total_tokens) ?? 0) - inputTokens
   const completion = count(usage.completion_tokens ?? usage.output_tokens)
   if (completion === null && producesOutput && beyondInput < 0) return null
   const outputTokens = Math.max(completion ?? 0, beyondInput)
-  const input = object(usage.prompt_tokens_details ?? usage.input_tokens_details)
+  const input = object(usage.prompt_tokens_details ?? usage.input_tokens_details ?? usage.input_token_details)
   const output = object(usage.completion_tokens_details ?? usage.output_tokens_details)
   const cached = input.cached_tokens ?? usage.prompt_cache_hit_tokens ?? usage.cached_tokens
   return {

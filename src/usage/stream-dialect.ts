@@ -146,6 +146,31 @@ const messages: StreamDialect = {
   },
 }
 
+const TYPES_OF_MEDIA = typeTable({
+  'speech.audio.done': FINISHES,
+  'transcript.text.done': FINISHES,
+  'image_generation.completed': FINISHES,
+  'image_edit.completed': FINISHES,
+  error: FAILS,
+})
+
+/** Pictures and sound: usage stands in the event that says that one of them is done. */
+const media: StreamDialect = {
+  fields: fieldTable({ ...textFields('openai', 'transcriptions', true), type: TYPE, usage: USAGE }),
+  needsEnd: false,
+  finishMayBeLast: true,
+  isEndMark: (event, data) => event[data] === OPEN_ARRAY,
+  field(id, depth, event, start, end) {
+    if (id === USAGE) return depth === 1 && beginsObject(event, start) ? REPORTS | COUNTS_OUTPUT : 0
+    return depth === 1 ? typeIn(TYPES_OF_MEDIA, event, start, end) : 0
+  },
+  event: (says) => ((says & FINISHES) === 0 ? says & ~(REPORTS | COUNTS_OUTPUT) : says),
+  usageOf(_first, last) {
+    const usage = dataOf(last)?.usage
+    return isObject(usage) ? openaiUsage(usage, true) : null
+  },
+}
+
 function typeIn(types: TypeTable, event: Buffer, start: number, end: number): number {
   // Of the many types only a few have these lengths; the rest need not become strings.
   return types.lengths.has(end - start) ? (types.bits.get(event.toString('latin1', start, end)) ?? 0) : 0
@@ -188,9 +213,20 @@ const google: StreamDialect = {
 const chat = completions('chat')
 const text = completions('completions')
 
+/** What takes or makes pictures or sound. */
+const MEDIA: ReadonlySet<Endpoint> = new Set([
+  'image_generations',
+  'image_edits',
+  'image_variations',
+  'speech',
+  'transcriptions',
+  'translations',
+])
+
 export function dialectOf(format: ApiFormat, endpoint: Endpoint): StreamDialect {
   if (format === 'anthropic') return messages
   if (format === 'google') return google
   if (endpoint === 'responses') return responses
+  if (MEDIA.has(endpoint)) return media
   return endpoint === 'completions' ? text : chat
 }

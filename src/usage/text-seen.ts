@@ -19,6 +19,7 @@ export function textFields(format: ApiFormat, endpoint: Endpoint, stream: boolea
   let names = NAMES[format]
   if (endpoint === 'completions') names = ['text']
   if (endpoint === 'responses') names = stream ? ['delta'] : ['text', 'arguments']
+  if (endpoint === 'transcriptions') names = stream ? ['delta'] : ['text']
   return Object.fromEntries(names.map((name) => [name, TEXT]))
 }
 

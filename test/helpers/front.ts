@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import auth, { type AuthOptions } from '../../plugins/auth.ts'
 import errorHandler, { frameworkErrors } from '../../plugins/error-handler.ts'
+import forms from '../../plugins/forms.ts'
 import governancePlugin from '../../plugins/governance.ts'
 import requestFacts from '../../plugins/request-facts.ts'
 import selfService from '../../plugins/self-service.ts'
@@ -67,6 +68,7 @@ export async function buildFront(t: TestContext, options: FrontOptions = {}): Pr
   await app.register(async function gateway(scope) {
     scope.register(governancePlugin, { governance })
     scope.register(auth, { ...options.auth })
+    scope.register(forms)
     scope.register(requestFacts, { random: () => 0 })
     scope.register(selfService)
     scope.after(() => {

@@ -5,6 +5,7 @@ import admission from '../../plugins/admission.ts'
 import auth from '../../plugins/auth.ts'
 import budgetResolver from '../../plugins/budget-resolver.ts'
 import errorHandler, { frameworkErrors } from '../../plugins/error-handler.ts'
+import forms, { type FormsOptions } from '../../plugins/forms.ts'
 import governancePlugin from '../../plugins/governance.ts'
 import proxy, { type ProxyOptions } from '../../plugins/proxy.ts'
 import rateLimiter from '../../plugins/rate-limiter.ts'
@@ -52,7 +53,7 @@ export interface TestGateway {
   provider(fields: Partial<Provider>): Provider
   /** A virtual key with a limit of each metric; their ids are `<metric>`. */
   key(fields?: Partial<VirtualKey>): string
-  /** A POST with that key; the body is sent as it is when it is a string. */
+  /** A POST with that key; the body is sent as it is when it is a string or a buffer. */
   post(path: string, body: unknown, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>
   /** The events so far, settled and voided, in order. */
   events(): UsageEvent[]
@@ -68,6 +69,7 @@ export interface TestGatewayOptions {
   readonly settings?: Partial<Settings>
   readonly server?: Partial<Settings['server']>
   readonly proxy?: ProxyOptions
+  readonly forms?: FormsOptions
   readonly plugins?: (scope: FastifyInstance) => void
 }
 
@@ -89,6 +91,7 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
   app.register(governancePlugin, { governance })
   app.register(async function flow(scope) {
     scope.register(auth)
+    scope.register(forms, options.forms ?? {})
     scope.register(requestFacts, { random: () => 0 })
     scope.register(rateLimiter)
     scope.register(budgetResolver)
@@ -135,7 +138,7 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
       return fetch(`${url}${path}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', 'x-bursar-key': current, ...headers },
-        body: typeof body === 'string' ? body : JSON.stringify(body),
+        body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
         ...(signal === undefined ? {} : { signal }),
       })
     },

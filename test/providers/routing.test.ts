@@ -278,7 +278,7 @@ describe('the list of models', () => {
     const some = listModels(storeOf({ providers }), who([rule('sim', { models: ['GPT-4o*', 'house'] })]))
     assert.deepEqual(
       some.map(({ provider, model }) => `${provider}/${model}`),
-      ['sim/gpt-4o', 'sim/gpt-4o-mini', 'sim/house'],
+      ['sim/gpt-4o', 'sim/gpt-4o-mini', 'sim/gpt-4o-mini-transcribe', 'sim/gpt-4o-mini-tts', 'sim/house'],
     )
   })
 

@@ -1,0 +1,83 @@
+/**
+ * Reads requests of the OpenAI format whose answers are pictures or sound.
+ *
+ * Their output has no ceiling that a client could name, so it is reckoned from what is asked for: tokens per image by quality, per
+ * character that is spoken. What the provider reports takes its place; where it reports nothing the reckoning is charged.
+ */
+import type { BodyReader } from './body-reader.ts'
+import type { Reading } from './reading.ts'
+
+export type MediaEndpoint =
+  | 'image_generations'
+  | 'image_edits'
+  | 'image_variations'
+  | 'speech'
+  | 'transcriptions'
+  | 'translations'
+
+/** Output tokens of the largest image of each quality (OpenAI's guide: 408, 1,584 and 6,240), rounded up; `auto` may be the best. */
+const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 500, medium: 1_700 }
+const IMAGE_TOKENS_MAX = 6_500
+/** Every preview of a streamed image costs so many. */
+const PARTIAL_IMAGE_TOKENS = 100
+/** A character is a fifteenth of a second, a second twenty tokens of sound: 1.4 tokens, and slow voices. */
+const SPEECH_TOKENS_PER_CHARACTER = 2
+/** How long a recording is stands in no field, and its bytes do not tell: it is taken for a quarter of an hour, ten tokens a second. */
+const RECORDING_INPUT_TOKENS = 10_000
+const RECORDING_OUTPUT_TOKENS = 3_000
+
+/** The body is a form's where a file is sent. */
+export function readMedia(endpoint: MediaEndpoint, body: BodyReader, pathModel: string | null): Reading {
+  const common = {
+    requestedModel: pathModel ?? body.model(),
+    modelField: pathModel === null ? 'model' : null,
+    asksForUsage: false,
+    producesOutput: true,
+    outputCeiling: null,
+    choices: 1,
+    messages: 1,
+  }
+  body.checkCeilings()
+  switch (endpoint) {
+    case 'image_generations':
+    case 'image_edits':
+    case 'image_variations':
+      return { ...common, stream: body.boolean('stream'), flatOutputTokens: imageTokens(body) }
+    case 'speech': {
+      const characters = lengthOf(body.any('input')) + lengthOf(body.any('instructions'))
+      return {
+        ...common,
+        stream: body.any('stream_format') === 'sse',
+        // Models that are priced by the character have their price in the place of that for a token.
+        flatInputTokens: characters,
+        flatOutputTokens: SPEECH_TOKENS_PER_CHARACTER * characters,
+      }
+    }
+    case 'transcriptions':
+    case 'translations':
+      if (body.has('response_format') && typeof body.any('response_format') !== 'string') {
+        body.reject('response_format', 'The field "response_format" must be a string.')
+      }
+      return {
+        ...common,
+        stream: body.boolean('stream'),
+        flatInputTokens: RECORDING_INPUT_TOKENS,
+        flatOutputTokens: RECORDING_OUTPUT_TOKENS,
+      }
+  }
+}
+
+function imageTokens(body: BodyReader): number {
+  const quality = body.any('quality')
+  const each = (typeof quality === 'string' ? IMAGE_TOKENS[quality] : undefined) ?? IMAGE_TOKENS_MAX
+  const previews = body.count('partial_images') ?? 0
+  return Math.max(1, body.count('n') ?? 1) * (each + previews * PARTIAL_IMAGE_TOKENS)
+}
+
+/** Characters as people count them: one outside the basic plane is one. */
+function lengthOf(text: unknown): number {
+  if (typeof text !== 'string') return 0
+  let length = 0
+  for (const _ of text) length += 1
+  return length
+}
