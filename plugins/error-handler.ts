@@ -69,7 +69,9 @@ function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply):
   requestIdOf(request, reply)
   logRefusal(refusal, status, request)
   const path = pathOf(urlOf(request))
-  const format = request.routeOptions?.config?.format ?? formatOfPath(path, request.headers)
+  const { native, format: own } = request.routeOptions?.config ?? {}
+  // One form for all providers' own APIs, whichever they are.
+  const format = native !== undefined ? 'openai' : (own ?? formatOfPath(path, request.headers))
   // An attempt that ended in an error may have cost something all the same; whoever settled it has said so already.
   const headers = reply.hasHeader('x-bursar-cost-usd') ? {} : { 'x-bursar-cost-usd': '0.00' }
   return reply

@@ -19,6 +19,13 @@ import { Pools } from '../src/providers/pools.ts'
 import { familyOf } from '../src/store/selectors.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Answers an admitted request with what its provider answers. For the handlers of routes that are not here. */
+    forward: (request: FastifyRequest, reply: FastifyReply) => void
+  }
+}
+
 export interface ProxyOptions {
   /** Most connections to one provider; absent = as many as there are calls. */
   connectionsMax?: number
@@ -90,11 +97,13 @@ export default fp<ProxyOptions>(
       },
     })
 
+    fastify.decorate('forward', (request, reply) => {
+      if (request.admitted === null) throw new AdmissionOutOfOrder('proxy')
+      dispatcher.forward(request.admitted, exchangeOf(request, reply, request.admitted))
+    })
+
     for (const { path, ...config } of [...BODY_ROUTES, ...GEMINI_ROUTES]) {
-      fastify.post(path, { config }, (request, reply) => {
-        if (request.admitted === null) throw new AdmissionOutOfOrder('proxy')
-        dispatcher.forward(request.admitted, exchangeOf(request, reply, request.admitted))
-      })
+      fastify.post(path, { config }, (request, reply) => fastify.forward(request, reply))
     }
   },
   {

@@ -11,7 +11,7 @@ import type { Refusal } from '../src/admission/decision.ts'
 import { explainRefusal } from '../src/admission/explanation.ts'
 import { type RequestSource, readDryRun, readFacts } from '../src/admission/read-facts.ts'
 import type { RequestFacts } from '../src/admission/request-facts.ts'
-import { pathModelOf, queryOf } from '../src/admission/target.ts'
+import { firstPartOf, pathModelOf, queryOf } from '../src/admission/target.ts'
 import type { Route } from '../src/providers/candidate.ts'
 import { route } from '../src/providers/routing.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
@@ -57,14 +57,15 @@ export default fp<RequestFactsOptions>(
 
     fastify.addHook('preValidation', (request, reply, done) => {
       const { format, endpoint } = request.routeOptions.config
-      if (endpoint == null || format === undefined) return done()
+      if (endpoint == null || endpoint === 'passthrough' || format === undefined) return done()
       request.readAt = clock.elapsed()
       const { principal, headers, params } = request
       if (principal === null) throw new AdmissionOutOfOrder('request-facts')
 
       const query = queryOf(request.raw.url ?? '')
       const pathModel = pathModelOf(format, params)
-      const facts = readFacts({ format, endpoint, pathModel, query, headers, ...bodyOf(request) })
+      const source = { format, endpoint, pathModel, query, headers, ...bodyOf(request), ...nativeOf(request) }
+      const facts = readFacts(source)
       if (!facts.ok) return refuse(facts.refusal, request, reply)
       const routed = route(principal, facts.value, store, { aliases, random, prices, now: clock.now() })
       if (!routed.ok) return refuse(routed.refusal, request, reply)
@@ -91,6 +92,12 @@ function bodyOf({ body, form, routeOptions }: FastifyRequest): Pick<RequestSourc
   if (!takesForm && (body === undefined || body === null)) return { body: NO_BYTES }
   const type = takesForm ? 'multipart/form-data' : 'application/json'
   throw new GatewayError({ code: 'unsupported_media_type', message: `This route takes a body of type ${type}.` })
+}
+
+/** Set where the request has come under a provider's name. */
+function nativeOf({ routeOptions, raw }: FastifyRequest): Pick<RequestSource, 'native'> {
+  const { native } = routeOptions.config
+  return native === undefined ? {} : { native: { provider: firstPartOf(raw.url ?? ''), classic: native === 'classic' } }
 }
 
 /** A dry run answers with the reason; everything else is refused for it. */

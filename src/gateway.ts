@@ -16,6 +16,7 @@ import forms from '../plugins/forms.ts'
 import governance from '../plugins/governance.ts'
 import health, { type HealthState } from '../plugins/health.ts'
 import metrics from '../plugins/metrics.ts'
+import passThrough from '../plugins/pass-through.ts'
 import persister from '../plugins/persister.ts'
 import proxy from '../plugins/proxy.ts'
 import rateLimiter from '../plugins/rate-limiter.ts'
@@ -68,6 +69,8 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     scope.register(metrics, { metrics: options.metrics })
     // Forwards, meters, falls back.
     scope.register(proxy)
+    // The providers' own APIs, each under its name.
+    scope.register(passThrough)
     // What a key may ask about itself.
     scope.register(selfService)
   })

@@ -53,7 +53,7 @@ export class Chains implements LimitObserver {
       known = { version: store.version, bySelectors: new Map() }
       this.#chains.set(principal, known)
     }
-    const selectors = this.#selectors.match(provider, model)
+    const selectors = this.#selectors.match(provider, model === '' ? null : model)
     let chain = known.bySelectors.get(selectors)
     if (chain === undefined) {
       if (known.bySelectors.size >= CHAINS_MAX) known.bySelectors.clear()

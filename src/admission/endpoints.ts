@@ -39,6 +39,36 @@ export const GEMINI_METHODS: Readonly<Record<string, Endpoint>> = {
 /** The versions Google's SDKs put before `/models`: v1beta in its documentation, v1 in its current JavaScript package. */
 export const GEMINI_VERSIONS = ['v1beta', 'v1', 'v1alpha'] as const
 
+export interface NativeRoute {
+  /** What follows the provider's name; a router's pattern. */
+  readonly path: string
+  readonly format: ApiFormat
+  readonly endpoint: Endpoint
+  readonly form?: true
+  readonly classic?: true
+}
+
+/** Where providers have what OpenAI has under `/v1`; the empty one is for base URLs that end with a version. */
+const OPENAI_ROOTS = ['', '/v1', '/openai/v1', '/v1beta/openai'] as const
+
+/** The governed paths of every provider's own API. What is not among them is not governed, and needs a key that may do that. */
+export const NATIVE_ROUTES: readonly NativeRoute[] = [
+  ...BODY_ROUTES.flatMap(({ path, ...route }) => {
+    if (route.format !== 'openai') return [{ path, ...route }]
+    const below = path.slice('/v1'.length)
+    const classic = { path: `/openai/deployments/:deployment${below}`, ...route, classic: true as const }
+    return [...OPENAI_ROOTS.map((root) => ({ path: root + below, ...route })), classic]
+  }),
+  { path: '/v2/rerank', format: 'openai', endpoint: 'rerank' },
+  ...GEMINI_VERSIONS.flatMap((version) =>
+    Object.entries(GEMINI_METHODS).map(([method, endpoint]) => ({
+      path: `/${version}/models/:model(^[^/]+)::${method}`,
+      format: 'google' as const,
+      endpoint,
+    })),
+  ),
+]
+
 const GEMINI_PATH = new RegExp(`^/(?:${GEMINI_VERSIONS.join('|')})/models/(.+):(\\w+)$`)
 
 export interface GovernedPath {

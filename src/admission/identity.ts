@@ -13,7 +13,7 @@ export function identityOf(request: AdmissionRequest, candidate: Candidate, atte
     ...request.principal.ids,
     provider: candidate.provider.name,
     providerKeyId: candidate.providerKey?.id ?? null,
-    model: candidate.model,
+    model: candidate.model === '' ? null : candidate.model,
     endpoint: request.facts.endpoint,
     stream: request.facts.stream,
     tags: request.facts.tags,

@@ -11,7 +11,7 @@ import { readGoogle } from './read-google.ts'
 import { readMedia } from './read-media.ts'
 import { readOpenai } from './read-openai.ts'
 import type { Reading } from './reading.ts'
-import type { ApiFormat, Endpoint, RequestFacts, Upload } from './request-facts.ts'
+import type { ApiFormat, Endpoint, NativeCall, RequestFacts, Upload } from './request-facts.ts'
 import { Weight } from './weight.ts'
 
 /** A request as it arrived. */
@@ -26,6 +26,8 @@ export interface RequestSource {
   /** JSON as it came; empty where a form has come. */
   readonly body: Buffer
   readonly received?: ReceivedForm
+  /** The request came under a provider's name. */
+  readonly native?: NativeCall
 }
 
 /** A form that waits outside of memory, and what is known of it. */
@@ -58,7 +60,8 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     format,
     endpoint,
     ...reading,
-    modelSpan: modelField === null ? null : body.value.spanOf(modelField),
+    // Under a provider's name its own names are used, and stay.
+    modelSpan: modelField === null || source.native !== undefined ? null : body.value.spanOf(modelField),
     streamOptionsSpan: body.value.spanOf('stream_options'),
     // Zero is "no ceiling" to servers whose language cannot tell it from absent.
     outputCeiling: outputCeiling === 0 ? null : outputCeiling,
@@ -68,6 +71,7 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     attachments: weight.attachments,
     usesStoredInput: weight.stored,
     body: source.body,
+    ...(source.native === undefined ? {} : { native: source.native }),
     ...(source.received === undefined ? {} : { upload: source.received.upload }),
     query,
     tags: tags.value,
@@ -95,7 +99,8 @@ export function readDryRun(headers: IncomingHttpHeaders): Result<boolean> {
   return refuse('invalid_request', 'The header x-bursar-dry-run takes 1 or 0.', { param: 'x-bursar-dry-run' })
 }
 
-function readTags(header: string | string[] | undefined): Result<readonly string[]> {
+/** What the event is to carry along. */
+export function readTags(header: string | string[] | undefined): Result<readonly string[]> {
   if (header === undefined) return accept([])
   const tags = String(header)
     .split(',')
@@ -134,6 +139,8 @@ function readEndpoint(
       return format === 'google'
         ? readGoogle(endpoint, body, weight, pathModel ?? body.model())
         : readAnthropic(endpoint, body, weight, pathModel)
+    case 'passthrough':
+      throw new RangeError('unmetered calls are not read')
     case 'generate_content':
     case 'stream_generate_content':
     case 'embed_content':

@@ -27,6 +27,8 @@ export type Endpoint =
   | 'stream_generate_content'
   | 'embed_content'
   | 'batch_embed_contents'
+  /** Unmetered, for keys that an admin allows it. */
+  | 'passthrough'
 
 /** Where the bytes of a value lie in the body: `[start, end)`. */
 export interface Span {
@@ -44,6 +46,23 @@ export interface Upload {
 /** Text in the place of the bytes of a span. */
 export interface Edit extends Span {
   readonly text: string
+}
+
+/** A request under a provider's name: it goes there and nowhere else, and its model is named as that provider names it. */
+export interface NativeCall {
+  readonly provider: string
+  /** Azure's classic form: the path carries the deployment. */
+  readonly classic: boolean
+}
+
+/** A call that is sent on as it came. */
+export interface UnmeteredCall {
+  readonly method: string
+  /** Below the provider's base URL. */
+  readonly path: string
+  readonly body: Readable | null
+  /** Length of the body, where the client has said it. */
+  readonly bytes: string | null
 }
 
 export interface RequestFacts {
@@ -80,6 +99,8 @@ export interface RequestFacts {
   readonly usesStoredInput: boolean
   /** The raw body, forwarded byte for byte unless a listed change applies. */
   readonly body: Buffer
+  readonly native?: NativeCall
+  readonly unmetered?: UnmeteredCall
   /** The body of a form, in the place of `body`, which is empty then. */
   readonly upload?: Upload
   /** The query string as sent, without the question mark. */

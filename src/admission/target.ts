@@ -29,6 +29,13 @@ export function pathOf(url: string): string {
   return end < 0 ? url : url.slice(0, end)
 }
 
+/** The first part of a request target's path, as sent. */
+export function firstPartOf(url: string): string {
+  const path = pathOf(url)
+  const end = path.indexOf('/', 1)
+  return end < 0 ? path.slice(1) : path.slice(1, end)
+}
+
 /** The query of a request target as sent, without the question mark; empty when there is none. */
 export function queryOf(url: string): string {
   const start = url.indexOf('?')
@@ -36,13 +43,15 @@ export function queryOf(url: string): string {
 }
 
 /**
- * The model in the path of a Gemini request; null for the other formats, whose bodies carry it.
+ * The model in the path of a Gemini request, or the deployment in one of Azure's; null for the others, whose bodies carry it.
  *
  * @param params what the router found: `model`, with `provider` before it where the path has both; or `*`, all that follows
  *   `/models/`, whose last colon begins the method
  */
 export function pathModelOf(format: ApiFormat, params: unknown): string | null {
-  if (format !== 'google' || typeof params !== 'object' || params === null) return null
+  if (typeof params !== 'object' || params === null) return null
+  if ('deployment' in params) return String(params.deployment)
+  if (format !== 'google') return null
   const { provider, model, '*': rest } = params as Readonly<Record<string, unknown>>
   if (typeof model === 'string') return typeof provider === 'string' ? `${provider}/${model}` : model
   if (typeof rest !== 'string') return null

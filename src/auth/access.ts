@@ -18,6 +18,8 @@ export interface Grant {
 export interface Access {
   /** Whether the key may use the provider for any model at all. */
   allowsProvider(provider: string): boolean
+  /** How the key may use the provider for calls that name no model; null when it may not. */
+  grantOfProvider(provider: string): Grant | null
   /** How the key may use the model, as the provider names it; null when it may not. */
   grantOf(provider: string, model: string): Grant | null
 }
@@ -27,6 +29,7 @@ const EVERYTHING: Grant = { keyIds: null, weight: 1 }
 /** No rules at all: every provider, every model. Also for requests without a key, where keys are optional. */
 export const FULL_ACCESS: Access = {
   allowsProvider: () => true,
+  grantOfProvider: () => EVERYTHING,
   grantOf: () => EVERYTHING,
 }
 
@@ -64,6 +67,7 @@ export function compileAccess(rules: readonly AccessRule[]): Access {
   }
   return {
     allowsProvider: (provider) => rulesFor(provider).length > 0,
+    grantOfProvider: (provider) => unionOf(rulesFor(provider).map((rule) => rule.grant)),
     grantOf(provider, model) {
       const name = model.toLowerCase()
       const ofProvider = rulesFor(provider)

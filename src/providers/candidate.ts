@@ -7,7 +7,7 @@ import type { Provider, ProviderKey } from '../store/entities.ts'
 export interface Candidate {
   readonly provider: Provider
   readonly providerKey: ProviderKey | null
-  /** The model as the provider knows it. */
+  /** The model as the provider knows it; empty for calls that name none. */
   readonly model: string
   /** Null when no price is known. */
   readonly price: Price | null

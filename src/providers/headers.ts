@@ -112,7 +112,11 @@ export function servedHeaders(
   { candidate }: { readonly candidate: Pick<Candidate, 'provider' | 'model'> },
   event: Pick<UsageEvent, 'costNanoUsd'> | null,
 ): Record<string, string> {
-  const served = { 'x-bursar-provider': candidate.provider.name, 'x-bursar-model': headerValue(candidate.model) }
+  const { provider, model } = candidate
+  const served = {
+    'x-bursar-provider': provider.name,
+    ...(model === '' ? {} : { 'x-bursar-model': headerValue(model) }),
+  }
   return event === null ? served : { ...served, 'x-bursar-cost-usd': formatUsd(BigInt(event.costNanoUsd)) }
 }
 

@@ -15,8 +15,8 @@ import { decoded } from './decoding.ts'
 import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
 import { type AnswerHeaders, answerHeaders, requestHeaders } from './headers.ts'
-import { targetOf, wireModel } from './registry.ts'
-import { outgoingBody } from './rewrite.ts'
+import { nativeTarget, targetOf } from './registry.ts'
+import { outgoingBody, pathName } from './rewrite.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
 
@@ -47,14 +47,18 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
   dispatch(): void {
     this.#guard(() => {
       const { candidate, request } = this.#attempt.admitted
-      const { provider, model } = candidate
+      const { provider } = candidate
       const { format, endpoint, query } = request.facts
       const { options, pools } = this.#parts
-      const target = targetOf(provider, format, endpoint, wireModel(provider, model), query)
+      const { native, unmetered } = request.facts
+      const target =
+        unmetered === undefined
+          ? targetOf(provider, format, endpoint, pathName(request.facts, candidate), query, native?.classic)
+          : nativeTarget(provider, unmetered.path, query)
       const { body, headers } = outgoingBody(request.facts, candidate, options.insertedCeiling)
       const call: Dispatcher.DispatchOptions = {
         path: target.path,
-        method: 'POST',
+        method: unmetered?.method ?? 'POST',
         headers: [...requestHeaders(this.#exchange.headers, candidate, format, request.requestId), ...headers],
         body,
         headersTimeout: provider.timeoutMs ?? options.headersTimeoutMs,
@@ -70,10 +74,10 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       if (this.#over) return
       this.#clientGone = true
       const forwarded = this.#controller !== null
-      const { stream } = this.#attempt.admitted.request.facts
+      const { stream, unmetered } = this.#attempt.admitted.request.facts
       if (this.#relay !== null) this.#relay.clientGone()
       else if (!forwarded) this.#giveUp(outcome('unreached', null))
-      else if (this.#status === null && stream) this.#giveUp(outcome('abandoned', null))
+      else if (this.#status === null && (stream || unmetered !== undefined)) this.#giveUp(outcome('abandoned', null))
       else if ((this.#status ?? 0) >= 300) this.#giveUp(outcome('refused', this.#status))
       else if (this.#parts.options.onAbort === 'cancel') this.#giveUp(outcome('cancelled', this.#status))
     })

@@ -110,6 +110,7 @@ export interface Target {
  *
  * @param model as the provider names it, for the APIs that carry it in the path
  * @param query as the client sent it, without the question mark
+ * @param classic the client has chosen Azure's form with the deployment in the path
  */
 export function targetOf(
   provider: Pick<Provider, 'kind' | 'baseUrl' | 'apiVersion'>,
@@ -117,10 +118,9 @@ export function targetOf(
   endpoint: Endpoint,
   model: string,
   query: string,
+  classic = false,
 ): Target {
-  const { origin, path: given } = baseOf(provider.baseUrl)
-  // OpenAI's own address is written with and without its version.
-  const base = provider.kind === 'openai' && given === '' ? '/v1' : given
+  const { origin, path: base } = rootOf(provider)
   const surface = KINDS[provider.kind].surfaces[format]
   const below = surface?.paths[endpoint]
   if (surface === undefined || below === undefined) {
@@ -132,7 +132,8 @@ export function targetOf(
   }
   const version = surface.versions.find((ending) => base.endsWith(ending)) ?? ''
   const root = base.slice(0, base.length - version.length)
-  if (provider.kind === 'azure') return azureTarget(origin, root, below, endpoint, model, query, provider.apiVersion)
+  if (provider.kind === 'azure')
+    return azureTarget(origin, root, below, endpoint, model, query, provider.apiVersion, classic)
   if (format === 'google') {
     const path = `${root}${version || '/v1beta'}/models/${encodeModel(model)}${below}`
     return { origin, path: withQuery(path, query) }
@@ -149,11 +150,46 @@ function azureTarget(
   deployment: string,
   query: string,
   apiVersion: string | null,
+  classic: boolean,
 ): Target {
+  const asked = classic && new URLSearchParams(query).has('api-version')
+  if (asked)
+    return { origin, path: withQuery(`${root}/openai/deployments/${encodeURIComponent(deployment)}${below}`, query) }
   if (apiVersion === null) return { origin, path: withQuery(`${root}/openai/v1${below}`, query) }
   const parameters = [query, `api-version=${encodeURIComponent(apiVersion)}`].filter((part) => part !== '').join('&')
   const deployments = endpoint === 'responses' ? '' : `/deployments/${encodeURIComponent(deployment)}`
   return { origin, path: withQuery(`${root}/openai${deployments}${below}`, parameters) }
+}
+
+/** The base URL in its parts. OpenAI's own address is written with and without its version. */
+function rootOf({ kind, baseUrl }: Pick<Provider, 'kind' | 'baseUrl'>): {
+  readonly origin: string
+  readonly path: string
+} {
+  const base = baseOf(baseUrl)
+  return kind === 'openai' && base.path === '' ? { ...base, path: '/v1' } : base
+}
+
+/**
+ * The address of a path below a provider's base URL. What both the end of the one and the beginning of the other say is meant once, so
+ * that `/v1/files` below `https://api.openai.com/v1` is what it looks like.
+ */
+export function nativeTarget(provider: Pick<Provider, 'kind' | 'baseUrl'>, path: string, query: string): Target {
+  const { origin, path: base } = rootOf(provider)
+  const parts = base.split('/')
+  for (let shared = 1; shared < parts.length; shared += 1) {
+    const end = `/${parts.slice(shared).join('/')}`
+    if (path === end || path.startsWith(`${end}/`)) {
+      return { origin, path: withQuery(base.slice(0, base.length - end.length) + path, query) }
+    }
+  }
+  return { origin, path: withQuery(base + path, query) }
+}
+
+/** The format of a provider's own API, for calls that belong to none of its endpoints. */
+export function nativeFormat(kind: ProviderKind, path: string): ApiFormat {
+  if (kind === 'anthropic') return 'anthropic'
+  return kind === 'google' && !path.includes('/openai/') ? 'google' : 'openai'
 }
 
 /** A model's name inside a path. Its slashes are its own, everything else is escaped. */

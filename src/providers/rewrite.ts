@@ -10,6 +10,7 @@
 import type { Readable } from 'node:stream'
 import { type ScannedField, scanObject } from '../admission/body-scan.ts'
 import type { Edit, RequestFacts, Span } from '../admission/request-facts.ts'
+import { bareName } from '../store/bare-name.ts'
 import type { Candidate } from './candidate.ts'
 import { takesUsageOption, wireModel } from './registry.ts'
 
@@ -35,13 +36,25 @@ export function asksForReport(facts: RewrittenFacts, { provider }: Pick<Candidat
   return takesUsageOption(provider)
 }
 
+/** The model's name in the path to a candidate. */
+export function pathName(
+  { native, requestedModel }: Pick<RequestFacts, 'native' | 'requestedModel'>,
+  { provider, model }: Pick<Candidate, 'provider' | 'model'>,
+): string {
+  return native === undefined ? wireModel(provider, model) : bareName(requestedModel)
+}
+
 /** What goes to a candidate. A form's length is told apart from it, since it is a stream. */
 export function outgoingBody(
-  facts: RewrittenFacts & Pick<RequestFacts, 'upload'>,
+  facts: RewrittenFacts & Pick<RequestFacts, 'upload' | 'unmetered'>,
   candidate: Pick<Candidate, 'provider' | 'model'>,
   ceiling: number | null,
-): { readonly body: Buffer | Readable; readonly headers: readonly string[] } {
-  const { upload, modelSpan, requestedModel } = facts
+): { readonly body: Buffer | Readable | null; readonly headers: readonly string[] } {
+  const { upload, unmetered, modelSpan, requestedModel } = facts
+  if (unmetered !== undefined) {
+    const { body, bytes } = unmetered
+    return { body, headers: body === null || bytes === null ? [] : ['content-length', bytes] }
+  }
   if (upload === undefined) return { body: rewriteBody(facts, candidate, ceiling), headers: [] }
   const text = wireModel(candidate.provider, candidate.model)
   const edits = modelSpan === null || text === requestedModel ? [] : [{ ...modelSpan, text }]

@@ -5,7 +5,8 @@
  * that name. Access is checked here, for every candidate, so no fallback can reach what the key may not use (F20).
  */
 import { accept, type Result, refuse } from '../admission/decision.ts'
-import type { RequestFacts } from '../admission/request-facts.ts'
+import type { NativeCall, RequestFacts } from '../admission/request-facts.ts'
+import { UNMETERED } from '../admission/unmetered.ts'
 import { accessOf, FULL_ACCESS, type Grant } from '../auth/access.ts'
 import type { Principal } from '../auth/principal.ts'
 import type { PriceBook } from '../pricing/price.ts'
@@ -35,7 +36,7 @@ export interface RoutingOptions {
   readonly now: number
 }
 
-type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel'>
+type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel' | 'native'>
 
 /** A provider that a request may go to. */
 interface Option {
@@ -54,6 +55,7 @@ export function route(
   store: RoutingStore,
   options: RoutingOptions,
 ): Result<Route> {
+  if (facts.native !== undefined) return routeNative(principal, facts, facts.native, store, options)
   const named = options.aliases.get(facts.requestedModel) ?? facts.requestedModel
   const slash = named.indexOf('/')
   const explicit = slash > 0 ? store.providerByName(named.slice(0, slash)) : null
@@ -63,11 +65,52 @@ export function route(
     explicit === null
       ? chooseByName(principal, facts, model, store, options.random)
       : checkNamed(principal, facts, model, explicit)
-  if (!choice.ok) return choice
-  const candidates = choice.value.flatMap(({ provider, grant }) => candidatesOf(provider, grant, model, options))
+  return choice.ok ? routeOf(choice.value, model, options) : choice
+}
+
+function routeOf(chosen: readonly Option[], model: string, options: RoutingOptions): Result<Route> {
+  const candidates = chosen.flatMap(({ provider, grant }) => candidatesOf(provider, grant, model, options))
   const [first, ...rest] = candidates
   if (first !== undefined) return accept([first, ...rest])
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.', { param: 'model' })
+}
+
+/** Under a provider's name nobody else is asked, and names are the provider's own: no aliases, and a slash is part of the name. */
+function routeNative(
+  principal: Principal,
+  facts: RoutedFacts,
+  native: NativeCall,
+  store: RoutingStore,
+  options: RoutingOptions,
+): Result<Route> {
+  const provider = store.providerByName(native.provider)
+  if (provider === null) return modelNotFound()
+  const model = modelOfDeployment(provider, bareName(facts.requestedModel))
+  const choice = DOT_SEGMENT.test(model) ? modelNotFound() : checkNamed(principal, facts, model, provider)
+  return choice.ok ? routeOf(choice.value, model, options) : choice
+}
+
+/** Azure is asked for deployments; prices, limits and access lists speak of the models in them. */
+function modelOfDeployment({ deployments }: Provider, name: string): string {
+  return Object.entries(deployments).find(([, deployment]) => deployment === name)?.[0] ?? name
+}
+
+/** The only candidates of a call that names no model: the provider, with one of its keys. */
+export function routeUnmetered(
+  principal: Principal,
+  provider: Provider,
+  { random }: Pick<RoutingOptions, 'random'>,
+): Result<Route> {
+  if (principal.key?.passthrough !== true) {
+    return refuse('endpoint_not_allowed', 'This key may only use the provider’s paths that name a model.')
+  }
+  const grant = accessOf(principal.key).grantOfProvider(provider.name)
+  if (grant === null || !provider.enabled) {
+    return refuse('provider_not_allowed', 'This key may not use this provider.')
+  }
+  const [providerKey] = keysOf(provider, grant, random)
+  if (providerKey !== undefined) return accept([{ provider, providerKey, model: '', price: UNMETERED }])
+  return refuse('provider_not_allowed', 'This key may not use any credential of the provider.')
 }
 
 function checkNamed(

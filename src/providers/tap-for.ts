@@ -11,6 +11,7 @@ export function tapFor(
   headers: IncomingHttpHeaders,
 ): StreamTap | 'unreadable' | null {
   const { facts } = request
+  if (facts.unmetered !== undefined) return 'unreadable'
   const framing = framingOf(headers['content-type'], facts.endpoint === 'stream_generate_content')
   // Sound is played while it is made, and nobody can read its usage.
   if (framing === null) return facts.endpoint === 'speech' ? 'unreadable' : null

@@ -7,6 +7,7 @@ import budgetResolver from '../../plugins/budget-resolver.ts'
 import errorHandler, { frameworkErrors } from '../../plugins/error-handler.ts'
 import forms, { type FormsOptions } from '../../plugins/forms.ts'
 import governancePlugin from '../../plugins/governance.ts'
+import passThrough from '../../plugins/pass-through.ts'
 import proxy, { type ProxyOptions } from '../../plugins/proxy.ts'
 import rateLimiter from '../../plugins/rate-limiter.ts'
 import requestFacts from '../../plugins/request-facts.ts'
@@ -53,6 +54,8 @@ export interface TestGateway {
   provider(fields: Partial<Provider>): Provider
   /** A virtual key with a limit of each metric; their ids are `<metric>`. */
   key(fields?: Partial<VirtualKey>): string
+  /** The key that was made last. */
+  currentKey(): string
   /** A POST with that key; the body is sent as it is when it is a string or a buffer. */
   post(path: string, body: unknown, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>
   /** The events so far, settled and voided, in order. */
@@ -99,6 +102,7 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
     scope.register(usageTracker, { tracker })
     options.plugins?.(scope)
     scope.register(proxy, options.proxy ?? {})
+    scope.register(passThrough)
   })
   let open = 0
   app.addHook('onRequest', (_request, reply, done) => {
@@ -134,6 +138,7 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
       put({ op: 'put', kind: 'virtual_key', entity }, ...limits.map(putLimit))
       return current
     },
+    currentKey: () => current,
     post(path, body, headers = {}, signal) {
       return fetch(`${url}${path}`, {
         method: 'POST',
