@@ -1,9 +1,9 @@
 /** Reports: what has been used, by whom, and whether the books agree with themselves. */
 
+import { compareBooks, type Differences } from '../persist/rebuild.ts'
 import type { Db } from '../persist/repositories/db.ts'
 import { type EventFilter, type EventRow, pageOfEvents } from '../persist/repositories/events.ts'
 import {
-  compareUsage,
   DIMENSIONS,
   type Dimension,
   type Interval,
@@ -12,8 +12,8 @@ import {
 } from '../persist/repositories/usage.ts'
 import type { Row } from '../persist/tables.ts'
 import { type EventView, USAGE_ROWS_MAX, type UsageLineView } from '../schemas/events.ts'
+import type { ConsistencyView } from '../schemas/reports.ts'
 import type { Settings } from '../schemas/settings.ts'
-import type { Duration } from '../units/duration.ts'
 import { isId } from '../units/id.ts'
 import { formatUsd } from '../units/money.ts'
 import { formatTime, formatTimeOrNull, parseTime } from '../units/time.ts'
@@ -124,12 +124,15 @@ function eventView(row: EventRow): EventView {
   }
 }
 
-/** Windows older than the events that are kept cannot be recomputed and are left out. */
-export async function consistencyOf(db: Db, { database }: Settings, now: number) {
-  const { checked, differences } = await compareUsage(db, now - shortestMs(database.retention.events))
+/** What limits and hours have that events and corrections do not explain. Changes nothing. */
+export async function consistencyOf(db: Db, settings: Settings, now: number): Promise<ConsistencyView> {
+  return consistencyView(await compareBooks(db, now, keptMs(settings)))
+}
+
+export function consistencyView({ since, windows, hours }: Differences): ConsistencyView {
   return {
-    checked,
-    differences: differences.map(({ limitId, countNumber, windowStart, metric, posted, recomputed }) => ({
+    checked: windows.checked,
+    differences: windows.differences.map(({ limitId, countNumber, windowStart, metric, posted, recomputed }) => ({
       limit_id: limitId,
       count_number: countNumber,
       window_started_at: formatTime(windowStart),
@@ -137,12 +140,28 @@ export async function consistencyOf(db: Db, { database }: Settings, now: number)
       posted: amountOf(metric, posted),
       recomputed: amountOf(metric, recomputed),
     })),
+    hours_checked: hours.checked,
+    hour_differences: hours.differences.map((hour) => ({
+      hour: formatTime(hour.hour),
+      customer_id: hour.customerId,
+      team_id: hour.teamId,
+      user_id: hour.userId,
+      virtual_key_id: hour.virtualKeyId,
+      provider: hour.provider,
+      model: hour.model,
+      requests: Number(hour.requests),
+      recomputed_requests: Number(hour.recomputedRequests),
+      cost_usd: formatUsd(hour.costNanoUsd),
+      recomputed_cost_usd: formatUsd(hour.recomputedCostNanoUsd),
+    })),
+    since: formatTime(since),
   }
 }
 
-/** A length that is certainly still kept: months at their shortest. */
-function shortestMs(duration: Duration): number {
-  return duration.kind === 'exact' ? duration.ms : duration.months * 28 * DAY_MS
+/** How old events may be that are certainly still kept, in ms: months at their shortest. */
+export function keptMs({ database }: Settings): number {
+  const { events } = database.retention
+  return events.kind === 'exact' ? events.ms : events.months * 28 * DAY_MS
 }
 
 /** `from` and `to` of a query in ms; without what is not given. */

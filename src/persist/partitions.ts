@@ -43,20 +43,34 @@ export class Partitions {
     }
   }
 
+  /** When the oldest month begins of which the events are there, in ms; null where there is none. */
+  async oldestStart(): Promise<number | null> {
+    const starts = (await this.#months()).map(({ start }) => start)
+    return starts.length === 0 ? null : Math.min(...starts)
+  }
+
   /** Removes the partitions whose month ended at or before `before` (ms), events and all; returns their names. */
   async dropBefore(before: number): Promise<string[]> {
-    const { rows } = await sql<{ name: string }>`
-      select relname as name from pg_inherits join pg_class on pg_class.oid = inhrelid
-      where inhparent = 'usage_events'::regclass order by relname`.execute(this.#db)
     const dropped: string[] = []
-    for (const { name } of rows) {
-      const [, year, month] = /^usage_events_(\d{4})_(\d{2})$/.exec(name) ?? []
-      if (year === undefined || Date.UTC(Number(year), Number(month)) > before) continue
+    for (const { start, end } of await this.#months()) {
+      if (end > before) continue
+      const name = partitionName(start)
       await sql`drop table ${sql.table(name)}`.execute(this.#db)
-      this.#known.delete(Date.UTC(Number(year), Number(month) - 1))
+      this.#known.delete(start)
       dropped.push(name)
     }
     return dropped
+  }
+
+  /** The months that have a partition, in order. */
+  async #months(): Promise<Month[]> {
+    const { rows } = await sql<{ name: string }>`
+      select relname as name from pg_inherits join pg_class on pg_class.oid = inhrelid
+      where inhparent = 'usage_events'::regclass order by relname`.execute(this.#db)
+    return rows.flatMap(({ name }) => {
+      const [, year, month] = /^usage_events_(\d{4})_(\d{2})$/.exec(name) ?? []
+      return year === undefined ? [] : [monthAt(Date.UTC(Number(year), Number(month) - 1))]
+    })
   }
 
   /**
@@ -80,11 +94,15 @@ export class Partitions {
 }
 
 function add(months: Map<number, Month>, at: number): Month {
-  const date = new Date(at)
-  const start = Date.UTC(date.getUTCFullYear(), date.getUTCMonth())
-  const month = { start, end: Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1) }
-  months.set(start, month)
+  const month = monthAt(at)
+  months.set(month.start, month)
   return month
+}
+
+function monthAt(at: number): Month {
+  const date = new Date(at)
+  const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()]
+  return { start: Date.UTC(year, month), end: Date.UTC(year, month + 1) }
 }
 
 function partitionName(start: number): string {

@@ -131,10 +131,33 @@ export const ConsistencyView = Type.Object(
         },
         { additionalProperties: false },
       ),
+      { description: 'At most a thousand are named.' },
     ),
+    hours_checked: Count('Hourly sums that were recomputed.'),
+    hour_differences: Type.Array(
+      Type.Object(
+        {
+          hour: Timestamp(),
+          customer_id: Nullable(Id()),
+          team_id: Nullable(Id()),
+          user_id: Nullable(Id()),
+          virtual_key_id: Nullable(Id()),
+          provider: Nullable(Type.String()),
+          model: Nullable(Type.String()),
+          requests: Count('What the books say.'),
+          recomputed_requests: Count('What the events add up to.'),
+          cost_usd: Type.String(),
+          recomputed_cost_usd: Type.String(),
+        },
+        { additionalProperties: false },
+      ),
+      { description: 'Hourly sums that the events do not explain; at most a thousand are named.' },
+    ),
+    since: Timestamp({ description: 'What began before, and may have lost events to the retention, is left out.' }),
   },
   { additionalProperties: false },
 )
+export type ConsistencyView = Static<typeof ConsistencyView>
 
 export const ExplainRequest = Type.Object(
   {

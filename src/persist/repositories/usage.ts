@@ -1,6 +1,5 @@
-/** Reports from the hourly sums, and the comparison of the sums of limits with the events they were made from. */
+/** Reports from the hourly sums. */
 import { sql } from 'kysely'
-import type { Metric } from '../../store/entities.ts'
 import { type Db, moment } from './db.ts'
 
 export const DIMENSIONS = ['customer', 'team', 'user', 'virtual_key', 'provider', 'model'] as const
@@ -87,67 +86,5 @@ function lineOf(row: Record<string, unknown>, shown: readonly string[]): UsageLi
     cacheWriteTokens: sum('cache_write_tokens'),
     reasoningTokens: sum('reasoning_tokens'),
     costNanoUsd: sum('cost_nano_usd'),
-  }
-}
-
-/** Usage of one limit in one window that the events and corrections do not explain. */
-export interface UsageDifference {
-  readonly limitId: string
-  readonly countNumber: number
-  readonly windowStart: number
-  readonly metric: Metric
-  /** Nano-dollars for `cost`, a count otherwise. */
-  readonly posted: bigint
-  readonly recomputed: bigint
-}
-
-/**
- * Recomputes every limit's usage from events and corrections and compares. Windows that began before `since` (ms) are left out: their
- * events may have been deleted by age.
- */
-export async function compareUsage(
-  db: Db,
-  since: number,
-): Promise<{ checked: number; differences: UsageDifference[] }> {
-  const { rows } = await sql<{
-    limit_id: string
-    count_number: number
-    window_start: number
-    metric: Metric
-    posted: bigint
-    recomputed: bigint
-    checked: bigint
-  }>`
-    with charged as (
-      select json_array_elements(charges) as line from usage_events
-      union all
-      select json_array_elements(charges) as line from corrections
-    ), recomputed as (
-      select (line->>0)::uuid as limit_id, (line->>1)::integer as count_number,
-        to_timestamp((line->>2)::numeric / 1000) as window_start, line->>3 as metric, sum((line->>4)::bigint)::bigint as amount
-      from charged group by 1, 2, 3, 4
-    ), joined as (
-      select limit_id, count_number, window_start, metric, coalesce(u.posted, 0) as posted, coalesce(r.amount, 0) as recomputed
-      from limit_usage u full join recomputed r using (limit_id, count_number, window_start, metric)
-    ), compared as (
-      select joined.*, count(*) over () as checked
-      from joined left join limits on limits.id = joined.limit_id
-      where greatest(joined.window_start, limits.created_at) >= ${moment(since)}
-    )
-    select * from (select * from compared where posted <> recomputed limit 1000) different
-    union all
-    select * from (select * from compared where posted = recomputed limit 1) one_that_agrees`.execute(db)
-  return {
-    checked: Number(rows[0]?.checked ?? 0n),
-    differences: rows
-      .filter((row) => row.posted !== row.recomputed)
-      .map((row) => ({
-        limitId: row.limit_id,
-        countNumber: row.count_number,
-        windowStart: row.window_start,
-        metric: row.metric,
-        posted: row.posted,
-        recomputed: row.recomputed,
-      })),
   }
 }
