@@ -22,11 +22,13 @@ import proxy from '../plugins/proxy.ts'
 import rateLimiter from '../plugins/rate-limiter.ts'
 import requestFacts from '../plugins/request-facts.ts'
 import selfService from '../plugins/self-service.ts'
+import storedResponses from '../plugins/stored-responses.ts'
 import usageTracker from '../plugins/usage-tracker.ts'
 import type { Governance } from './governance.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Database } from './persist/database.ts'
 import type { Persister } from './persist/persister.ts'
+import { findStoredObject } from './persist/repositories/stored-objects.ts'
 import type { UsageTracker } from './usage/tracker.ts'
 
 export interface GatewayOptions {
@@ -69,6 +71,8 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     scope.register(metrics, { metrics: options.metrics })
     // Forwards, meters, falls back.
     scope.register(proxy)
+    // What providers keep for a key.
+    scope.register(storedResponses, { find: (id) => findStoredObject(options.database.db, id) })
     // The providers' own APIs, each under its name.
     scope.register(passThrough)
     // What a key may ask about itself.

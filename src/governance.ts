@@ -16,6 +16,7 @@ import { GovernanceStore } from './store/governance-store.ts'
 import { TokenCounter } from './tokens/counter.ts'
 import type { Clock } from './units/clock.ts'
 import type { Log } from './units/log.ts'
+import { StoredObjects } from './usage/stored-objects.ts'
 
 export interface Governance {
   readonly store: GovernanceStore
@@ -31,6 +32,8 @@ export interface Governance {
   /** What else somebody should be told of. */
   readonly notices: Notices
   readonly prices: PriceBook
+  /** Whose it is what providers keep. */
+  readonly stored: StoredObjects
   readonly facts: FactSink
   readonly clock: Clock
   readonly settings: Settings
@@ -76,7 +79,22 @@ export function createGovernance({ settings, clock, facts, log }: GovernancePart
   admission.serve(store)
   const alerts = new Alerts({ store, ledger, facts, clock, log })
   const prices = createPriceBook(store, settings)
-  return { store, ledger, admission, estimator, counter, addresses, alerts, notices, prices, facts, clock, settings }
+  const stored = new StoredObjects(facts, clock)
+  return {
+    store,
+    ledger,
+    admission,
+    estimator,
+    counter,
+    addresses,
+    alerts,
+    notices,
+    prices,
+    stored,
+    facts,
+    clock,
+    settings,
+  }
 }
 
 /** Far longer than any stream runs: what is held beyond this and every time-out was forgotten by somebody. */

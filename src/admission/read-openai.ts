@@ -5,6 +5,7 @@
 import type { BodyReader } from './body-reader.ts'
 import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
+import type { StoredReference } from './request-facts.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
 export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings' | 'moderations' | 'rerank'
@@ -59,7 +60,7 @@ function streaming(body: BodyReader): Pick<Reading, 'stream' | 'producesOutput'>
   return { stream: body.boolean('stream'), producesOutput: true }
 }
 
-type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages'>
+type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages' | 'refersTo' | 'keepsAnswer'>
 
 function readStreamOptions(body: BodyReader): boolean {
   const includeUsage = body.object('stream_options').include_usage
@@ -91,6 +92,8 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     body.reject('background', 'Responses in the background are not supported by this gateway yet.')
   }
   for (const name of ['previous_response_id', 'conversation', 'prompt']) if (body.has(name)) weight.stored = true
+  const refersTo = referencesIn(body)
+  if (refersTo.length > 0) weight.stored = true
   const input = body.any('input')
   for (const item of objectsIn(input)) weighItem(item, weight)
   const items = Array.isArray(input) ? input.length : 1
@@ -98,7 +101,33 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     outputCeiling: body.ceiling('max_output_tokens'),
     choices: 1,
     messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
+    refersTo,
+    keepsAnswer: body.any('store') !== false,
   }
+}
+
+/** Everything that the provider would add to the request because its id is named. */
+function referencesIn(body: BodyReader): readonly StoredReference[] {
+  const found: { param: string; id: unknown }[] = []
+  if (body.has('previous_response_id'))
+    found.push({ param: 'previous_response_id', id: body.any('previous_response_id') })
+  const conversation = body.any('conversation')
+  if (body.has('conversation')) {
+    found.push({ param: 'conversation', id: isObject(conversation) ? conversation.id : conversation })
+  }
+  for (const item of objectsIn(body.any('input'))) {
+    if (isReference(item)) found.push({ param: 'input', id: item.id })
+  }
+  return found.filter((reference): reference is StoredReference => {
+    if (typeof reference.id === 'string') return true
+    body.reject(reference.param, `The field "${reference.param}" must name what it refers to by its id.`)
+    return false
+  })
+}
+
+/** The type may be left out where nothing but an id is said. */
+function isReference({ type, role, id }: Record<string, unknown>): boolean {
+  return type === 'item_reference' || ((type ?? null) === null && (role ?? null) === null && id !== undefined)
 }
 
 /** How many texts a `prompt` or `input` holds: a string, a list of strings, one list of tokens, or a list of such lists. */
@@ -115,7 +144,6 @@ function readTools(body: BodyReader, weight: Weight): number {
 
 /** An item of the responses API's input. */
 function weighItem(item: Record<string, unknown>, weight: Weight): void {
-  if (item.type === 'item_reference') weight.stored = true
   weighParts(item.content, weight)
   weighParts(item.output, weight)
   // A screenshot stands alone where others have a list of parts.

@@ -13,6 +13,8 @@ export interface Reading
     | 'messages'
     | 'flatInputTokens'
     | 'flatOutputTokens'
+    | 'refersTo'
+    | 'keepsAnswer'
   > {
   /** The body's field that carries the model; null where the path does. */
   readonly modelField: string | null

@@ -58,11 +58,19 @@ export interface NativeCall {
 /** A call that is sent on as it came. */
 export interface UnmeteredCall {
   readonly method: string
-  /** Below the provider's base URL. */
+  /** Below the provider's base URL, or below its path for an endpoint. */
   readonly path: string
+  readonly below?: Endpoint
   readonly body: Readable | null
   /** Length of the body, where the client has said it. */
   readonly bytes: string | null
+}
+
+/** Something a provider has stored, which a request goes on with. */
+export interface StoredReference {
+  /** The request's field that names it. */
+  readonly param: string
+  readonly id: string
 }
 
 export interface RequestFacts {
@@ -100,6 +108,10 @@ export interface RequestFacts {
   /** The raw body, forwarded byte for byte unless a listed change applies. */
   readonly body: Buffer
   readonly native?: NativeCall
+  /** What the request leans on by its id. Absent = nothing. */
+  readonly refersTo?: readonly StoredReference[]
+  /** The provider is to keep the answer. */
+  readonly keepsAnswer?: boolean
   readonly unmetered?: UnmeteredCall
   /** The body of a form, in the place of `body`, which is empty then. */
   readonly upload?: Upload

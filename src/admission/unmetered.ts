@@ -8,12 +8,14 @@ import type { NanoUsd } from '../units/money.ts'
 import { ZERO_USD } from '../units/money.ts'
 import { accept, type Result } from './decision.ts'
 import { readDryRun, readTags } from './read-facts.ts'
-import type { ApiFormat, RequestFacts } from './request-facts.ts'
+import type { ApiFormat, Endpoint, RequestFacts } from './request-facts.ts'
 
 export interface UnmeteredSource {
   readonly method: string
   /** What follows the provider's name. */
   readonly path: string
+  /** The endpoint below whose path `path` lies; absent = below the base URL. */
+  readonly below?: Endpoint
   /** As sent, without the question mark. */
   readonly query: string
   readonly headers: IncomingHttpHeaders
@@ -25,7 +27,15 @@ export interface UnmeteredSource {
 /** What an admin has said is fine. */
 export const UNMETERED: Price = { cost: (): NanoUsd => ZERO_USD, bound: (): NanoUsd => ZERO_USD }
 
-export function unmeteredFacts({ method, path, query, headers, format, body }: UnmeteredSource): Result<RequestFacts> {
+export function unmeteredFacts({
+  method,
+  path,
+  below,
+  query,
+  headers,
+  format,
+  body,
+}: UnmeteredSource): Result<RequestFacts> {
   const tags = readTags(headers['x-bursar-tags'])
   if (!tags.ok) return tags
   const dryRun = readDryRun(headers)
@@ -47,7 +57,13 @@ export function unmeteredFacts({ method, path, query, headers, format, body }: U
     attachments: 0,
     usesStoredInput: false,
     body: NO_BYTES,
-    unmetered: { method, path, body, bytes: headers['content-length'] ?? null },
+    unmetered: {
+      method,
+      path,
+      body,
+      bytes: headers['content-length'] ?? null,
+      ...(below === undefined ? {} : { below }),
+    },
     query,
     tags: tags.value,
     dryRun: dryRun.value,

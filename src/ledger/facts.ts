@@ -157,7 +157,26 @@ export interface DeliveryFact {
   readonly error: string | null
 }
 
-export type Fact = HoldFact | EventFact | CorrectFact | SeenFact | DisableFact | AlertFact | NoticeFact | DeliveryFact
+/** A provider has kept something for a key, under these ids of its own. */
+export interface StoredFact {
+  readonly t: 'stored'
+  readonly at: number
+  readonly ids: readonly string[]
+  readonly virtualKeyId: string
+  readonly provider: string
+  readonly providerKeyId: string | null
+}
+
+export type Fact =
+  | HoldFact
+  | EventFact
+  | CorrectFact
+  | SeenFact
+  | DisableFact
+  | AlertFact
+  | NoticeFact
+  | DeliveryFact
+  | StoredFact
 
 /** No fact can be taken any more: the sink is closed, or too much waits for a disk that takes nothing. */
 export class FactSinkUnavailable extends Error {

@@ -12,6 +12,7 @@ import type {
   Fact,
   NoticeFact,
   SeenFact,
+  StoredFact,
   UsageEvent,
 } from '../ledger/facts.ts'
 import { insertAlerts, insertNotices, recordDeliveries } from './dump-alerts.ts'
@@ -23,6 +24,7 @@ import {
   disable,
   insertCorrections,
   insertEvents,
+  insertStored,
   type LastUse,
   touchAddresses,
   touchLastUse,
@@ -49,7 +51,7 @@ export function isAboutTheData(error: unknown): boolean {
 
 /** Writes a batch. Of events and corrections that are in the books already, nothing is added again. */
 export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[]): Promise<void> {
-  const { events, corrections, seen, disabled, alerts, notices, deliveries } = readable(() => sorted(facts))
+  const { events, corrections, seen, disabled, alerts, notices, deliveries, stored } = readable(() => sorted(facts))
   const limits = new LimitSums()
   const closed = new ClosedSums()
   const hours = new HourlySums()
@@ -80,6 +82,7 @@ export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[
   await inPieces(users, (piece) => touchLastUse(trx, 'users', piece))
   await inPieces(addresses, (piece) => touchAddresses(trx, piece))
   for (const fact of disabled) await disable(trx, fact)
+  await inPieces(stored, (piece) => insertStored(trx, piece))
   await inPieces(alerts, (piece) => insertAlerts(trx, piece))
   await inPieces(notices, (piece) => insertNotices(trx, piece))
   // After the alerts that they are about. Of several tries the last one counts.
@@ -95,6 +98,7 @@ interface Sorted {
   readonly alerts: AlertFact[]
   readonly notices: NoticeFact[]
   readonly deliveries: DeliveryFact[]
+  readonly stored: StoredFact[]
 }
 
 function sorted(facts: readonly Fact[]): Sorted {
@@ -106,6 +110,7 @@ function sorted(facts: readonly Fact[]): Sorted {
     alerts: [],
     notices: [],
     deliveries: [],
+    stored: [],
   }
   for (const fact of facts) {
     switch (fact.t) {
@@ -132,6 +137,9 @@ function sorted(facts: readonly Fact[]): Sorted {
         break
       case 'delivery':
         into.deliveries.push(fact)
+        break
+      case 'stored':
+        into.stored.push(fact)
         break
       case 'hold':
         break

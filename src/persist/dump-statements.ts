@@ -3,7 +3,7 @@
  * it, without being copied into some thirty arrays on the gateway's thread.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
-import type { CorrectFact, DisableFact, UsageEvent } from '../ledger/facts.ts'
+import type { CorrectFact, DisableFact, StoredFact, UsageEvent } from '../ledger/facts.ts'
 import { BIGINT_MAX } from './column-types.ts'
 import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
 import type { Tables } from './tables.ts'
@@ -62,6 +62,18 @@ export async function insertEvents(
     on conflict do nothing
     returning request_id as id, attempt`.execute(trx)
   return inserted.rows
+}
+
+/** Writes down who has made what providers keep. What has an owner keeps it. */
+export async function insertStored(trx: Trx, stored: readonly StoredFact[]): Promise<void> {
+  const rows = recordset(
+    stored.flatMap(({ ids, ...fact }) => ids.map((id) => ({ ...fact, id }))),
+    'id text, at double precision, "virtualKeyId" uuid, provider text, "providerKeyId" uuid',
+  )
+  await sql`
+    insert into stored_objects (id, virtual_key_id, provider, provider_key_id, created_at)
+    select id, "virtualKeyId", provider, "providerKeyId", to_timestamp(at / 1000) from ${rows} order by id
+    on conflict do nothing`.execute(trx)
 }
 
 /** Adds the corrections that are not there yet and returns the ids of those. */

@@ -7,6 +7,7 @@ import type { Duration } from '../units/duration.ts'
 import type { Log } from '../units/log.ts'
 import { BIGINT_MAX } from './column-types.ts'
 import { Partitions } from './partitions.ts'
+import { moment } from './repositories/db.ts'
 import { type Tables, timestamp } from './tables.ts'
 
 export interface PrunerOptions {
@@ -42,6 +43,7 @@ export class Pruner {
     if (Math.abs(now - this.#lastAt) < DAY_MS) return null
     const before = reachBack(now, this.#options.events)
     const pruned = { partitions: await this.#partitions.dropBefore(before), windows: await this.#closeWindows(before) }
+    await this.#options.db.deleteFrom('stored_objects').where('created_at', '<', moment(before)).execute()
     this.#lastAt = now
     if (pruned.partitions.length + pruned.windows > 0)
       this.#options.log.info(pruned, 'usage beyond its retention removed')

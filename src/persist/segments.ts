@@ -57,6 +57,7 @@ const FACT_KINDS: ReadonlySet<unknown> = new Set<Fact['t']>([
   'alert',
   'notice',
   'delivery',
+  'stored',
 ])
 const NEW_LINE = '\n'.charCodeAt(0)
 

@@ -21,6 +21,7 @@ import type {
   JournalPositionsTable,
   LimitClosedTable,
   LimitUsageTable,
+  StoredObjectsTable,
   UsageEventsTable,
   UsageHourlyTable,
 } from './usage-tables.ts'
@@ -49,6 +50,7 @@ export interface Tables {
   corrections: CorrectionsTable
   usage_hourly: UsageHourlyTable
   alerts: AlertsTable
+  stored_objects: StoredObjectsTable
   journal_positions: JournalPositionsTable
 }
 

@@ -97,6 +97,14 @@ export interface AlertsTable {
   delivery_error: Optional<string>
 }
 
+export interface StoredObjectsTable {
+  id: string
+  virtual_key_id: string
+  provider: string
+  provider_key_id: Optional<string>
+  created_at: Time
+}
+
 export interface JournalPositionsTable {
   journal_id: string
   applied: bigint

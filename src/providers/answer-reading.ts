@@ -2,6 +2,7 @@
 import type { Admitted } from '../admission/admission.ts'
 import { usageOfAnswer } from '../usage/extract.ts'
 import { type Outcome, outcome } from '../usage/settle.ts'
+import { storedIn } from '../usage/stored-objects.ts'
 import { textBytesIn } from '../usage/text-seen.ts'
 import type { Usage } from '../usage/usage.ts'
 import type { CallParts } from './exchange.ts'
@@ -14,7 +15,9 @@ export function wholeAnswer(admitted: Admitted, status: number, body: Buffer | n
   const usage = reported(admitted, body)
   const flat = admitted.request.facts.flatOutputTokens !== undefined
   const textTokens = usage !== null ? 0 : flat ? null : textTokensIn(admitted, body, estimate)
-  return outcome('complete', status, { usage, textTokens })
+  const { facts } = admitted.request
+  const stored = facts.keepsAnswer === true ? storedIn(body) : []
+  return outcome('complete', status, { usage, textTokens, stored })
 }
 
 /** An answer that broke off after `body`. */

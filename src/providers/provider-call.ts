@@ -15,7 +15,7 @@ import { decoded } from './decoding.ts'
 import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
 import { type AnswerHeaders, answerHeaders, requestHeaders } from './headers.ts'
-import { nativeTarget, targetOf } from './registry.ts'
+import { nativeTarget, targetBelow, targetOf } from './registry.ts'
 import { outgoingBody, pathName } from './rewrite.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
@@ -54,7 +54,9 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       const target =
         unmetered === undefined
           ? targetOf(provider, format, endpoint, pathName(request.facts, candidate), query, native?.classic)
-          : nativeTarget(provider, unmetered.path, query)
+          : unmetered.below === undefined
+            ? nativeTarget(provider, unmetered.path, query)
+            : targetBelow(provider, format, unmetered.below, unmetered.path, query)
       const { body, headers } = outgoingBody(request.facts, candidate, options.insertedCeiling)
       const call: Dispatcher.DispatchOptions = {
         path: target.path,

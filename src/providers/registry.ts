@@ -186,6 +186,20 @@ export function nativeTarget(provider: Pick<Provider, 'kind' | 'baseUrl'>, path:
   return { origin, path: withQuery(base + path, query) }
 }
 
+/** The address of something below an endpoint's own. */
+export function targetBelow(
+  provider: Pick<Provider, 'kind' | 'baseUrl' | 'apiVersion'>,
+  format: ApiFormat,
+  endpoint: Endpoint,
+  path: string,
+  query: string,
+): Target {
+  const target = targetOf(provider, format, endpoint, '', query)
+  const end = target.path.indexOf('?')
+  const [root, rest] = end < 0 ? [target.path, ''] : [target.path.slice(0, end), target.path.slice(end)]
+  return { origin: target.origin, path: root + path + rest }
+}
+
 /** The format of a provider's own API, for calls that belong to none of its endpoints. */
 export function nativeFormat(kind: ProviderKind, path: string): ApiFormat {
   if (kind === 'anthropic') return 'anthropic'

@@ -13,6 +13,7 @@ import type { PriceBook } from '../pricing/price.ts'
 import { bareName } from '../store/bare-name.ts'
 import type { AccessRule, PriceOverride, Provider, ProviderKey } from '../store/entities.ts'
 import { compileGlob } from '../store/glob.ts'
+import type { StoredObject } from '../usage/stored-objects.ts'
 import type { Candidate, Route } from './candidate.ts'
 import { type Claim, claimOf, LACKS, LISTS } from './ownership.ts'
 import { speaks } from './registry.ts'
@@ -111,6 +112,24 @@ export function routeUnmetered(
   const [providerKey] = keysOf(provider, grant, random)
   if (providerKey !== undefined) return accept([{ provider, providerKey, model: '', price: UNMETERED }])
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.')
+}
+
+/** The only candidate for what is stored: where it lies, in the account it lies in. */
+export function routeStored(principal: Principal, object: StoredObject, store: RoutingStore): Result<Route> {
+  const provider = store.providerByName(object.provider)
+  if (provider === null || !provider.enabled)
+    return refuse('not_found', 'Nothing with this id was stored for this key.')
+  if (!accessOf(principal.key).allowsProvider(provider.name)) return providerNotAllowed()
+  const providerKey = provider.keys.find(({ id }) => id === object.providerKeyId) ?? provider.keys[0] ?? null
+  return accept([{ provider, providerKey, model: '', price: UNMETERED }])
+}
+
+/** The candidates of a route that can see what is stored; null where none of them can. */
+export function lyingAt(route: Route, object: StoredObject): Route | null {
+  const there = route.filter(({ provider }) => provider.name === object.provider)
+  const sameAccount = there.filter(({ providerKey }) => (providerKey?.id ?? null) === object.providerKeyId)
+  const [first, ...rest] = sameAccount.length > 0 ? sameAccount : there
+  return first === undefined ? null : [first, ...rest]
 }
 
 function checkNamed(

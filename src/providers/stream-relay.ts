@@ -10,7 +10,9 @@ import type { Dispatcher } from 'undici'
 import type { Refusal } from '../admission/decision.ts'
 import type { UsageEvent } from '../ledger/facts.ts'
 import { formatUsd } from '../units/money.ts'
+import { dataOf } from '../usage/event-data.ts'
 import { outcome } from '../usage/settle.ts'
+import { storedInEvent } from '../usage/stored-objects.ts'
 import type { StreamTap } from '../usage/stream-tap.ts'
 import type { Attempt } from '../usage/tracker.ts'
 import type { CallParts } from './exchange.ts'
@@ -124,10 +126,13 @@ export class StreamRelay {
     const reading = this.#tap?.reading
     if (reading === undefined) return outcome(ending, status, { textTokens: null })
     // What is made of pictures and sound cannot be told from the bytes that went by.
-    const flat = attempt.admitted.request.facts.flatOutputTokens !== undefined
+    const { facts } = attempt.admitted.request
+    const flat = facts.flatOutputTokens !== undefined
     return outcome(ending, status, {
       usage: reading.usage(),
       final: reading.finished || ending === 'complete',
+      stored:
+        facts.keepsAnswer === true && reading.lastReport !== null ? storedInEvent(dataOf(reading.lastReport)) : [],
       textTokens: flat ? null : parts.tokensOfText(attempt.admitted, reading.textBytes),
     })
   }

@@ -4,6 +4,7 @@ import { Refused } from './errors.ts'
 import type { OpenEntry } from './ledger.ts'
 import { findModel, type SimModel } from './models.ts'
 import type { SimSettings } from './settings.ts'
+import type { KeptResponses } from './stored-responses.ts'
 
 export interface SimCall {
   /** In every id of the answer: tells calls and provider instances apart. */
@@ -19,6 +20,8 @@ export interface SimCall {
   /** The model, where the path names it. */
   readonly pathModel: string | null
   readonly entry: OpenEntry
+  /** What the provider keeps of earlier calls. */
+  readonly kept: KeptResponses
 }
 
 /** A piece of a stream that goes to the socket in one write. */

@@ -5,11 +5,13 @@ import { conversationTokens } from './counting.ts'
 import { at, type JsonObject, list, parseObject, wholeNumber } from './json.ts'
 import { freeJson, sampleJson } from './json-sample.ts'
 import { type ForcedTool, type Plan, plan, steps } from './plan.ts'
+import { checkPrevious, keepResponse } from './stored-responses.ts'
 
 export function answerResponse(call: SimCall): Answer {
   const body = parseObject(call.body)
   const model = modelOf(call, body.model, 'chat')
   const tool = forcedTool(body)
+  checkPrevious(call, body.previous_response_id)
   const messages = typeof body.input === 'string' ? [body.input] : list(body, 'input')
   const answer = plan(call, model, {
     inputTokens: conversationTokens(messages, [body.instructions], list(body, 'tools')),
@@ -19,6 +21,7 @@ export function answerResponse(call: SimCall): Answer {
   })
   const shape: Shape = { call, body, answer, tool }
   const { output, usage } = answer
+  keepResponse(call, body, finalResponse(shape))
   if (body.stream !== true) {
     return { kind: 'whole', body: JSON.stringify(finalResponse(shape)), tokens: output.tokens, usage }
   }

@@ -16,6 +16,7 @@ import { answerResponse } from './openai-responses.ts'
 import { answerSpeech } from './openai-speech.ts'
 import { answerTranscription } from './openai-transcriptions.ts'
 import { answerRerank } from './rerank.ts'
+import { answerStored } from './stored-responses.ts'
 
 type Answering = (call: SimCall) => Answer
 
@@ -55,12 +56,17 @@ const GOOGLE_METHODS: ReadonlyMap<string, Answering> = new Map([
   ['batchEmbedContents', batchEmbedContents],
 ])
 /** Google's SDK called `v1beta` for years and calls `v1` from its third major version on; OpenAI and Anthropic have only `v1`. */
+const RESPONSES = /^\/v1\/responses\/([^/]+)(?:\/(input_items|cancel))?$/
 const MODELS = /^\/(v1|v1beta|v1alpha)\/models(?:\/(.+))?$/
 
 /** The route of a path; for paths that no provider has, one that answers 404 in the format its beginning suggests. */
 export function routeOf(path: string, headers: IncomingHttpHeaders): Route {
   const fixed = POSTS.get(path)
   if (fixed !== undefined) return fixed
+  const [, id, below = ''] = RESPONSES.exec(path) ?? []
+  if (id !== undefined) {
+    return { format: 'openai', method: null, pathModel: null, answer: (call) => answerStored(call, id, below) }
+  }
   const models = MODELS.exec(path)
   if (models === null) return nowhere(path.startsWith('/v1beta/') ? 'google' : 'openai')
   const [, version, name = ''] = models

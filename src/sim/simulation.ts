@@ -12,6 +12,7 @@ import { isOwnPath, type OwnState, serveOwn } from './own-routes.ts'
 import { randomFrom } from './random.ts'
 import { type Route, routeOf, tooLarge } from './routes.ts'
 import { changed, INITIAL_SETTINGS, type SimSettings, settingsOf, TAG_HEADER } from './settings.ts'
+import type { KeptResponses } from './stored-responses.ts'
 
 export class Simulation implements OwnState {
   readonly ledger: SimLedger
@@ -21,6 +22,7 @@ export class Simulation implements OwnState {
   #settings = INITIAL_SETTINGS
   #draw = randomFrom(INITIAL_SETTINGS.seed)
   #calls = 0
+  readonly #kept: KeptResponses = new Map()
 
   constructor(ledgerMax: number, clock: Clock) {
     this.ledger = new SimLedger(ledgerMax)
@@ -76,7 +78,17 @@ export class Simulation implements OwnState {
     }
     const respond = () => {
       const contentType = headers['content-type'] ?? ''
-      const call = { mark, at: entry.at, settings, body, contentType, query, pathModel: route.pathModel, entry }
+      const call = {
+        mark,
+        at: entry.at,
+        settings,
+        body,
+        contentType,
+        query,
+        pathModel: route.pathModel,
+        entry,
+        kept: this.#kept,
+      }
       const key = settings.requireKey === null ? null : presentedKey(route.format, headers, query)
       const answer = attempt(() => this.#answer(call, route, key))
       if (answer instanceof Refused) {

@@ -35,10 +35,12 @@ export interface Outcome {
   readonly final: boolean
   /** Tokens of text seen that no report counts; null where the answer could not be read. */
   readonly textTokens: number | null
+  /** Ids of what the provider has kept for the key. */
+  readonly stored: readonly string[]
 }
 
 export function outcome(ending: Ending, status: number | null, rest: Partial<Outcome> = {}): Outcome {
-  return { ending, status, usage: null, final: true, textTokens: 0, ...rest }
+  return { ending, status, usage: null, final: true, textTokens: 0, stored: [], ...rest }
 }
 
 interface Row {

@@ -63,6 +63,11 @@ export class StreamReading {
     return this.#dialect.usageOf(this.#firstReport, this.#lastReport)
   }
 
+  /** The event that reported last; null before any has. */
+  get lastReport(): Buffer | null {
+    return this.#lastReport
+  }
+
   /** Bytes of text that no report has counted yet. */
   get textBytes(): number {
     return this.#textBytes

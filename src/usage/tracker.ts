@@ -16,6 +16,7 @@ import type { Clock } from '../units/clock.ts'
 import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
 import { type Ending, type Outcome, outcome, type Resolution, resolutionOf } from './settle.ts'
+import type { StoredObjects } from './stored-objects.ts'
 
 export interface UsageTrackerParts {
   readonly ledger: Ledger
@@ -24,6 +25,8 @@ export interface UsageTrackerParts {
   readonly facts: FactSink
   readonly clock: Clock
   readonly log: Log
+  /** Remembers what providers keep for keys. */
+  readonly stored: Pick<StoredObjects, 'made'>
   /** Learns from the input tokens that providers report, so that estimates get better. */
   readonly estimator: { learn(facts: RequestFacts, family: string, reportedInputTokens: number): void }
   readonly settings: { readonly modelFamilies: ModelFamilies }
@@ -155,6 +158,7 @@ export class UsageTracker {
     if (source === 'reported') this.#learn(admitted, usage.inputTokens)
     this.#append({ t: source === null ? 'void' : 'settle', event })
     const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, last }
+    this.#keep(admitted, end)
     for (const listener of this.#listeners) this.#tell(listener, event, admitted, told)
     return event
   }
@@ -173,6 +177,19 @@ export class UsageTracker {
     const reason = 'The attempt ended after its hold had expired.'
     this.#append({ t: 'correct', id: newId(), at: clock.now(), reason, requestId: hold.requestId, charges })
     return null
+  }
+
+  /** Before the client learns of them, ids are in the journal: else it could not come back for what they name. */
+  #keep({ identity }: Admitted, { stored }: Outcome): void {
+    if (stored.length === 0) return
+    try {
+      this.#parts.stored.made(identity, stored)
+    } catch (error) {
+      this.#parts.log.error(
+        { err: error, requestId: identity.requestId },
+        'what a provider has stored could not be written down',
+      )
+    }
   }
 
   /** What the meters have taken stays taken even where the books cannot be written: the answer is paid for. */

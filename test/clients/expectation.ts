@@ -8,6 +8,8 @@ import { ownKey, type Program } from '../helpers/program.ts'
 const PRICES: Readonly<Record<string, readonly [input: bigint, output: bigint]>> = {
   'gpt-4o-mini': [150n, 600n],
   'text-embedding-3-small': [20n, 0n],
+  'gpt-image-1': [5_000n, 40_000n],
+  'gemini-embedding-001': [150n, 0n],
   'claude-haiku-4-5': [1_000n, 5_000n],
   'gemini-2.5-flash': [300n, 2_500n],
 }

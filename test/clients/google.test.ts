@@ -30,4 +30,11 @@ onBothDatabases('@google/genai', async (t, env) => {
     assert.ok(text.length > 0)
     assert.equal((await assertCharged(program, key)).stream, true)
   })
+
+  await t.test('embeddings are charged to the nano-dollar', async () => {
+    const { key, google } = await client()
+    const { embeddings } = await google.models.embedContent({ model: 'gemini-embedding-001', contents: ['one', 'two'] })
+    assert.equal(embeddings?.length, 2)
+    await assertCharged(program, key)
+  })
 })

@@ -1,9 +1,10 @@
 /** The `openai` package as shipped, with only its base URL and key changed. */
 import assert from 'node:assert/strict'
-import OpenAI from 'openai'
+import OpenAI, { toFile } from 'openai'
 import { formatUsd } from '../../src/units/money.ts'
-import { createKey, onBothDatabases, startWithSim } from '../helpers/program.ts'
-import { assertCharged, BUDGET, costOfLastCall } from './expectation.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { createKey, eventsOf, onBothDatabases, startWithSim } from '../helpers/program.ts'
+import { assertCharged, BUDGET, costOfLastCall, type Event, nanoOf } from './expectation.ts'
 
 const messages = [{ role: 'user' as const, content: 'Say hello to the accountants.' }]
 
@@ -14,6 +15,14 @@ onBothDatabases('openai', async (t, env) => {
     const key = await createKey(program, [BUDGET])
     return { key, openai: new OpenAI({ apiKey: key.key, baseURL: `${program.gatewayUrl}/v1`, maxRetries: 0 }) }
   }
+
+  /** The event of a key's only call. */
+  const onlyEvent = (key: { id: string }) =>
+    eventually(async () => {
+      const [event, ...more] = await eventsOf<Event>(program, `virtual_key_id=${key.id}`)
+      assert.ok(event && more.length === 0)
+      return event
+    })
 
   await t.test('T03 a chat completion is charged to the nano-dollar, and its headers say so', async () => {
     const { key, openai } = await client()
@@ -89,6 +98,69 @@ onBothDatabases('openai', async (t, env) => {
     assert.equal(data.length, 2)
     assert.equal(typeof data[0]?.embedding[0], 'number')
     await assertCharged(program, key)
+  })
+
+  await t.test('moderations are free, and pass under a budget', async () => {
+    const { key, openai } = await client()
+    const { results } = await openai.moderations.create({ model: 'omni-moderation-latest', input: 'Good day' })
+    assert.equal(results[0]?.flagged, false)
+    assert.equal((await onlyEvent(key)).cost_usd, '0.00')
+  })
+
+  await t.test('images, made and edited, are charged to the nano-dollar', async () => {
+    const made = await client()
+    const image = await made.openai.images.generate({ model: 'gpt-image-1', prompt: 'A ledger', quality: 'low' })
+    assert.ok(image.data?.[0]?.b64_json)
+    await assertCharged(program, made.key)
+    const edited = await client()
+    const pixel = await toFile(Buffer.from(image.data[0].b64_json, 'base64'), 'pixel.png', { type: 'image/png' })
+    const again = await edited.openai.images.edit({ model: 'gpt-image-1', prompt: 'Sharper', image: [pixel, pixel] })
+    assert.ok(again.data?.[0]?.b64_json)
+    assert.equal((await onlyEvent(edited.key)).usage_source, 'reported')
+  })
+
+  await t.test('speech comes as sound and is charged', async () => {
+    const { key, openai } = await client()
+    const speech = await openai.audio.speech.create({ model: 'gpt-4o-mini-tts', voice: 'alloy', input: 'Good day' })
+    assert.equal(Buffer.from(await speech.arrayBuffer()).length, 8 * 64)
+    const event = await onlyEvent(key)
+    assert.deepEqual([event.usage_source, event.input_tokens, event.output_tokens], ['estimated', 8, 16])
+    assert.equal(nanoOf(event.cost_usd), 8n * 600n + 16n * 12_000n)
+  })
+
+  await t.test('a transcription is charged to the nano-dollar, streamed and not', async () => {
+    for (const stream of [false, true]) {
+      const { key, openai } = await client()
+      const file = await toFile(Buffer.alloc(40_000, 'sound'), 'speech.mp3')
+      const transcription = await openai.audio.transcriptions.create({ model: 'gpt-4o-mini-transcribe', file, stream })
+      assert.ok(typeof transcription === 'object')
+      if ('text' in transcription) assert.ok(transcription.text.length > 10)
+      else assert.equal((await Array.fromAsync(transcription)).at(-1)?.type, 'transcript.text.done')
+      const event = await onlyEvent(key)
+      assert.deepEqual([event.usage_source, event.input_tokens], ['reported', 30])
+      assert.equal(nanoOf(event.cost_usd), 30n * 3_000n + BigInt(event.output_tokens) * 5_000n)
+    }
+  })
+
+  await t.test('a response is retrieved, gone on with and deleted by its key, and not found by another', async () => {
+    const { openai } = await client()
+    const other = await client()
+    const first = await openai.responses.create({ model: 'gpt-4o-mini', input: 'Say hello.' })
+    assert.equal((await openai.responses.retrieve(first.id)).id, first.id)
+    assert.ok((await Array.fromAsync(await openai.responses.inputItems.list(first.id))).length > 0)
+    const more = { model: 'gpt-4o-mini', input: 'Go on.', previous_response_id: first.id }
+    assert.equal((await openai.responses.create(more)).previous_response_id, first.id)
+    await assert.rejects(other.openai.responses.retrieve(first.id), OpenAI.NotFoundError)
+    await assert.rejects(other.openai.responses.create(more), OpenAI.NotFoundError)
+    await openai.responses.delete(first.id)
+  })
+
+  await t.test('a provider’s own API under its name is charged alike', async () => {
+    const { key } = await client()
+    const openai = new OpenAI({ apiKey: key.key, baseURL: `${program.gatewayUrl}/sim/v1`, maxRetries: 0 })
+    await openai.chat.completions.create({ model: 'gpt-4o-mini', messages, max_tokens: 100 })
+    await assertCharged(program, key)
+    await assert.rejects(openai.files.list(), OpenAI.PermissionDeniedError)
   })
 
   await t.test('the model list shows what the key may use', async () => {

@@ -11,6 +11,7 @@ import passThrough from '../../plugins/pass-through.ts'
 import proxy, { type ProxyOptions } from '../../plugins/proxy.ts'
 import rateLimiter from '../../plugins/rate-limiter.ts'
 import requestFacts from '../../plugins/request-facts.ts'
+import storedResponses, { type StoredResponsesOptions } from '../../plugins/stored-responses.ts'
 import usageTracker from '../../plugins/usage-tracker.ts'
 import { generateVirtualKey, hashKey } from '../../src/auth/virtual-key.ts'
 import { createGovernance, type Governance } from '../../src/governance.ts'
@@ -73,6 +74,7 @@ export interface TestGatewayOptions {
   readonly server?: Partial<Settings['server']>
   readonly proxy?: ProxyOptions
   readonly forms?: FormsOptions
+  readonly find?: StoredResponsesOptions['find']
   readonly plugins?: (scope: FastifyInstance) => void
 }
 
@@ -102,6 +104,7 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
     scope.register(usageTracker, { tracker })
     options.plugins?.(scope)
     scope.register(proxy, options.proxy ?? {})
+    scope.register(storedResponses, { find: options.find ?? (async () => null) })
     scope.register(passThrough)
   })
   let open = 0

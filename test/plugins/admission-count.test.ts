@@ -128,7 +128,7 @@ describe('the first estimate stands', () => {
     const { gateway } = await start(t)
     const count = t.mock.method(gateway.governance.counter, 'count')
     limit(gateway, 'cost', 1_000n)
-    const body = { model: 'gpt-4o', input: PROSE, previous_response_id: 'resp_1', max_output_tokens: 1 }
+    const body = { model: 'gpt-4o', input: PROSE, tools: [{ type: 'web_search' }], max_output_tokens: 1 }
     const answer = await gateway.post('/v1/responses', body, { 'x-bursar-dry-run': '1' })
     assert.equal(((await answer.json()) as Explanation).estimate?.basis, 'flat')
     assert.equal(count.mock.callCount(), 0)

@@ -21,6 +21,7 @@ function world(t: TestContext, readable = false) {
   const { facts, clock, ledger, admission } = engine
   const estimator = { learn() {} }
   const tracker = new UsageTracker({
+    stored: { made() {} },
     ledger,
     admission,
     facts,
