@@ -129,7 +129,7 @@ export async function consistencyOf(db: Db, settings: Settings, now: number): Pr
   return consistencyView(await compareBooks(db, now, keptMs(settings)))
 }
 
-export function consistencyView({ since, windows, hours }: Differences): ConsistencyView {
+function consistencyView({ since, windows, hours }: Differences): ConsistencyView {
   return {
     checked: windows.checked,
     differences: windows.differences.map(({ limitId, countNumber, windowStart, metric, posted, recomputed }) => ({
@@ -159,7 +159,7 @@ export function consistencyView({ since, windows, hours }: Differences): Consist
 }
 
 /** How old events may be that are certainly still kept, in ms: months at their shortest. */
-export function keptMs({ database }: Settings): number {
+function keptMs({ database }: Settings): number {
   const { events } = database.retention
   return events.kind === 'exact' ? events.ms : events.months * 28 * DAY_MS
 }
