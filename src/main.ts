@@ -5,8 +5,15 @@
  */
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { call } from './commands/admin-client.ts'
+import { type JournalOptions, showJournal } from './commands/journal.ts'
+import { type CreateKeyOptions, createKey, disableKey, listKeys, rotateKey } from './commands/keys.ts'
+import { reportDifferences } from './commands/rebuild.ts'
 import { readConfig } from './config.ts'
 import { MIGRATE_ACTIONS, type MigrateAction, migrate } from './migrate.ts'
+import { type OpenedAdmin, openAdmin } from './open-admin.ts'
+import { applyRebuild } from './rebuild.ts'
+import type { ConsistencyView } from './schemas/reports.ts'
 import { serve } from './serve.ts'
 import { startSim } from './sim/server.ts'
 
@@ -35,6 +42,82 @@ program
     migrate(action, options, readConfig(process.env, process.cwd())),
   )
 
+const keys = program
+  .command('keys')
+  .description('make, list, rotate and disable virtual keys')
+  .addHelpText('after', "\nExample:\n  bursar keys create notebook --limit 'cost 10 1d' --limit 'requests 60 1m'")
+keys
+  .command('create')
+  .description('make a virtual key and print it, this once')
+  .argument('<name>', 'unique among the keys')
+  .option('--user <name>', 'the user it belongs to, by name or id')
+  .option('--team <name>', 'the team that is charged')
+  .option('--customer <name>', 'the customer that is charged, in place of the team’s')
+  .option('--value <key>', 'an existing key to import, at least 20 characters')
+  .option('--expires-at <time>', 'from then on it is refused, such as 2027-01-01T00:00:00Z')
+  .option('--limit <limit>', 'metric, maximum and window; may be given several times', several, [])
+  .option('--json', 'print the whole entity as JSON')
+  .addHelpText('after', "\nExample:\n  bursar keys create notebook --team research --limit 'cost 10 1d'")
+  .action((name: string, options: CreateKeyOptions) =>
+    withAdmin(({ client }) => createKey(client, name, options, print)),
+  )
+keys
+  .command('list')
+  .description('list virtual keys')
+  .option('--search <text>', 'only names that contain this')
+  .option('--json', 'print the entities as JSON')
+  .addHelpText('after', '\nExample:\n  bursar keys list --search notebook')
+  .action((options: { search?: string; json?: boolean }) => withAdmin(({ client }) => listKeys(client, options, print)))
+keys
+  .command('rotate')
+  .description('give the same identity a new key and print it')
+  .argument('<key>', 'its name or id')
+  .option('--grace <duration>', 'how long the old key goes on working, such as 1h; without it not at all')
+  .option('--json', 'print the whole entity as JSON')
+  .addHelpText('after', '\nExample:\n  bursar keys rotate notebook --grace 1h')
+  .action((key: string, options: { grace?: string; json?: boolean }) =>
+    withAdmin(({ client }) => rotateKey(client, key, options, print)),
+  )
+keys
+  .command('disable')
+  .description('refuse a virtual key from now on')
+  .argument('<key>', 'its name or id')
+  .option('--json', 'print the whole entity as JSON')
+  .addHelpText('after', '\nExample:\n  bursar keys disable notebook')
+  .action((key: string, options: { json?: boolean }) =>
+    withAdmin(({ client }) => disableKey(client, key, options, print)),
+  )
+
+program
+  .command('rebuild')
+  .description('recompute what limits and hours have from events and corrections, and show what differs')
+  .option('--apply', 'set the sums to what was recomputed; the gateway must be stopped', false)
+  .option('--json', 'print the differences as JSON')
+  .addHelpText(
+    'after',
+    '\nExit code 1 where there are differences that were not applied.\n\nExample:\n  bursar rebuild --apply',
+  )
+  .action(async ({ apply, json }: { apply: boolean; json?: boolean }) => {
+    const found = apply
+      ? await applyRebuild(process.env, process.cwd())
+      : await withAdmin(({ client }) => call<ConsistencyView>(client, 'GET', '/consistency'))
+    if (!reportDifferences(found, { applied: apply, json }, print)) process.exitCode = 1
+  })
+
+program
+  .command('journal')
+  .description('print the journal, fact by fact; reads only, also beside a running gateway')
+  .option('--request <id>', 'only the facts of one request')
+  .option('--from <position>', 'only what lies behind this position', whole)
+  .option('--json', 'one JSON line a fact')
+  .addHelpText(
+    'after',
+    '\nExit code 1 where something in it cannot be read.\n\nExample:\n  bursar journal --request 019a9f3c-5d1e-7cc0-8a11-3f1b2c4d5e6f',
+  )
+  .action((options: JournalOptions) => {
+    if (!showJournal(readConfig(process.env, process.cwd()).dataDir, options, print)) process.exitCode = 1
+  })
+
 program
   .command('sim')
   .description('run the simulated provider alone')
@@ -48,6 +131,29 @@ program
     process.stdout.write(`simulated provider on ${sim.url} (OpenAI format under ${sim.url}/v1)\n`)
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void sim.close())
   })
+
+/** Runs with the admin API of these books, wherever that is. */
+async function withAdmin<T>(work: (opened: OpenedAdmin) => Promise<T>): Promise<T> {
+  const opened = await openAdmin(process.env, process.cwd())
+  try {
+    return await work(opened)
+  } finally {
+    await opened.client.close()
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+function several(text: string, before: string[]): string[] {
+  return [...before, text]
+}
+
+function whole(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('Write a whole number.')
+}
 
 function positive(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)

@@ -1,35 +1,31 @@
 /**
  * Server: opens the books, loads the store, starts both listeners and the worker, and closes them in the reverse order.
  *
- * data directory → books (database, lock, migrations, journal, recovery) → store → declarations → listeners, and with them the worker
+ * state (data directory, books, store) → declarations → listeners, and with them the worker
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { Cron } from 'croner'
 import admin from './admin.ts'
 import { startAlerting } from './alerting.ts'
 import { OperationsWatch } from './alerts/operations-watch.ts'
 import { Closers } from './closers.ts'
 import type { Config } from './config.ts'
-import { Control } from './control/control.ts'
-import { ManagementKeys } from './control/management-keys.ts'
 import type { ReadConfigFile } from './control/read-config.ts'
 import { tidyTemporaryUsers } from './control/temporary-users.ts'
 import { declare } from './declared.ts'
 import { explainFor } from './explain.ts'
 import { makeFirstKey } from './first-key.ts'
 import gateway from './gateway.ts'
-import { createGovernance, type Governance } from './governance.ts'
+import type { Governance } from './governance.ts'
 import { createApp, listen, mustBeFree } from './listeners.ts'
 import type { createLog } from './log.ts'
 import { createMetrics } from './observability.ts'
-import { type Books, openBooks } from './persist/books.ts'
-import { type DataDir, openDataDir, readOrCreateSecretFile } from './persist/data-dir.ts'
+import type { Books } from './persist/books.ts'
 import { Persister } from './persist/persister.ts'
 import { Pruner } from './persist/pruner.ts'
 import type { Sim } from './sim/server.ts'
+import { announceAdmin, openState } from './state.ts'
 import { degradations, statusOf } from './status.ts'
-import { loadStore, reloadStore, rollLimits } from './store-loading.ts'
+import { reloadStore, rollLimits } from './store-loading.ts'
 import { systemClock } from './units/clock.ts'
 import { ClockWatch } from './units/clock-watch.ts'
 import { UsageTracker } from './usage/tracker.ts'
@@ -83,32 +79,9 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
 
   await mustBeFree('BURSAR', config.gateway)
   await mustBeFree('BURSAR_ADMIN', config.admin)
-  const dataDir = openDataDir(config.dataDir)
-  opened.add(async () => dataDir.release())
-  const rootKey = config.adminKey ?? readOrCreateSecretFile(dataDir.path, 'admin-key')
-  if (config.databaseUrl === null && !existsSync(join(dataDir.path, 'database'))) {
-    log.info({}, 'first start: making the embedded database takes some seconds')
-  }
-  const books = await openBooksOf(options, dataDir)
-  opened.add(() => books.close())
-
-  const governance = createGovernance({ settings, clock, facts: books.journal, log })
-  const { store, ledger } = governance
-  const loading = { books, governance, log }
-  await loadStore(loading)
-
-  const control = new Control({
-    db: books.database.db,
-    store,
-    ledger,
-    facts: books.journal,
-    secrets: books.secrets,
-    settings,
-    clock,
-    log,
-  })
-  const managementKeys = new ManagementKeys(control, rootKey)
-  await managementKeys.load()
+  const state = await openState(options, opened)
+  const { dataDir, books, governance, control, managementKeys, loading } = state
+  const { store } = governance
   const sim = await declare({ control, store, file, env: options.env, dataDir: dataDir.path, log })
   if (sim !== null) opened.add(() => sim.close())
   await makeFirstKey(control, store, dataDir.path)
@@ -191,6 +164,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
 
   const gatewayUrl = await listen(gatewayApp, config.gateway, onFatal)
   const adminUrl = await listen(adminApp, config.admin, onFatal)
+  announceAdmin(dataDir.path, adminUrl)
   health.phase = 'ready'
   log.info({ gatewayUrl, adminUrl, database: books.database.kind }, 'ready')
   return {
@@ -227,18 +201,4 @@ class Health {
   watch(look: () => readonly string[]): void {
     this.#look = look
   }
-}
-
-function openBooksOf({ config, file, log, signal, onFatal }: ServerOptions, dataDir: DataDir): Promise<Books> {
-  return openBooks({
-    dataDir,
-    databaseUrl: config.databaseUrl,
-    secret: config.secret ?? readOrCreateSecretFile(dataDir.path, 'secret'),
-    journal: file.settings.journal,
-    database: file.settings.database,
-    clock: systemClock,
-    log,
-    ...(signal === undefined ? {} : { signal }),
-    onLockLost: onFatal,
-  })
 }

@@ -1,6 +1,7 @@
 /** Reports: what has been used, by whom, and whether the books agree with themselves. */
 
-import { compareBooks, type Differences } from '../persist/rebuild.ts'
+import { compareBooks, type Differences, rebuildBooks } from '../persist/rebuild.ts'
+import { insertAudit } from '../persist/repositories/audit.ts'
 import type { Db } from '../persist/repositories/db.ts'
 import { type EventFilter, type EventRow, pageOfEvents } from '../persist/repositories/events.ts'
 import {
@@ -14,12 +15,13 @@ import type { Row } from '../persist/tables.ts'
 import { type EventView, USAGE_ROWS_MAX, type UsageLineView } from '../schemas/events.ts'
 import type { ConsistencyView } from '../schemas/reports.ts'
 import type { Settings } from '../schemas/settings.ts'
-import { isId } from '../units/id.ts'
+import { isId, newId } from '../units/id.ts'
 import { formatUsd } from '../units/money.ts'
 import { formatTime, formatTimeOrNull, parseTime } from '../units/time.ts'
 import { amountOf } from './fields.ts'
 import { type Listed, listedBy, type PageQuery } from './pages.ts'
 import { invalid } from './refused.ts'
+import type { Actor, ControlParts } from './work.ts'
 
 const DAY_MS = 86_400_000
 const DEFAULT_SPAN_MS = 30 * DAY_MS
@@ -127,6 +129,33 @@ function eventView(row: EventRow): EventView {
 /** What limits and hours have that events and corrections do not explain. Changes nothing. */
 export async function consistencyOf(db: Db, settings: Settings, now: number): Promise<ConsistencyView> {
   return consistencyView(await compareBooks(db, now, keptMs(settings)))
+}
+
+/** Sets the sums to what events and corrections add up to, and says in the audit log that it did. No gateway may run on these books. */
+export async function rebuiltView(
+  { db, settings, clock }: Pick<ControlParts, 'db' | 'settings' | 'clock'>,
+  actor: Actor,
+): Promise<ConsistencyView> {
+  const now = clock.now()
+  const found = await rebuildBooks(db, now, keptMs(settings), async (trx, { windows, hours }) => {
+    const after = { windows: windows.differences.length, hours: hours.differences.length }
+    await insertAudit(trx, [
+      {
+        id: newId(),
+        at: now,
+        actorId: actor.id,
+        actorName: actor.name,
+        action: 'books.rebuild',
+        entityKind: 'books',
+        entityId: null,
+        entityName: null,
+        before: null,
+        after,
+        address: actor.address,
+      },
+    ])
+  })
+  return consistencyView(found)
 }
 
 function consistencyView({ since, windows, hours }: Differences): ConsistencyView {

@@ -70,6 +70,15 @@ export const FILE_ACTOR: Actor = { id: null, name: 'bursar.yaml', address: null,
 /** Jobs of the program. */
 export const SYSTEM_ACTOR: Actor = { id: null, name: 'system', address: null, managedBy: 'api', customerId: null }
 
+/** Somebody at the terminal of the machine where the books are. */
+export const CLI_ACTOR: Actor = {
+  id: null,
+  name: 'root',
+  address: 'command line',
+  managedBy: 'api',
+  customerId: null,
+}
+
 /** Whether an edit leaves everything as it was; then it is not written, and nobody's `updated_at` moves. */
 export function sameContent<E extends { readonly updatedAt: number }>(a: E, b: E): boolean {
   return isDeepStrictEqual({ ...a, updatedAt: 0 }, { ...b, updatedAt: 0 })

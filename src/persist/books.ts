@@ -89,6 +89,7 @@ export async function openBooks(options: BooksOptions): Promise<Books> {
     const recovered = await recover({ journal, dump, quarantine, clock, orphans })
     if (recovered.facts > 0 || recovered.torn > 0)
       log.info({ ...recovered }, 'journal of the last run brought into the books')
+    tellOfClock(recovered, options)
     return { database, secrets, journal, dump, quarantine, recovered, close }
   } catch (error) {
     await close()
@@ -106,4 +107,22 @@ async function migrate({ db }: Database, { database: { migrations }, log }: Book
   if (missing.length === 0) return
   const names = missing.map(({ name, state }) => `${name} (${state})`).join(', ')
   throw new MigrationError(`migrations are set to manual and these are not applied as they are here: ${names}`)
+}
+
+/** More than clocks of one machine differ by. */
+const CLOCK_STEP_MS = 5_000
+
+/**
+ * A clock that has gone back between two runs reopens no window: one that had begun stays current until the clock is there again, at most
+ * for its own length. But events of this run will carry times before those of the last, and somebody should set the clock right.
+ */
+function tellOfClock({ newestAt }: RecoverReport, { clock, log }: BooksOptions): void {
+  if (newestAt === null) return
+  const behindMs = newestAt - clock.now()
+  if (behindMs <= CLOCK_STEP_MS) return
+  const fields = { behindMs, lastRun: new Date(newestAt).toISOString() }
+  log.warn(
+    fields,
+    'the clock is behind the last fact of the run before: set it right, times in the books would run backwards',
+  )
 }

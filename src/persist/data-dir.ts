@@ -32,6 +32,13 @@ export interface DataDir {
 /** Somebody else works in the directory, or it cannot be locked at all; the message is one line for the operator. */
 export class DataDirError extends Error {
   override readonly name = 'DataDirError'
+  /** Another process holds the lock. */
+  readonly inUse: boolean
+
+  constructor(message: string, { inUse = false, ...options }: ErrorOptions & { readonly inUse?: boolean } = {}) {
+    super(message, options)
+    this.inUse = inUse
+  }
 }
 
 const SQLITE_BUSY = 5
@@ -83,7 +90,10 @@ function takeLock(directory: string): DatabaseSync {
   } catch (error) {
     database.close()
     if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) {
-      throw new DataDirError(`the data directory ${directory} is in use by ${holderOf(directory)}`, { cause: error })
+      throw new DataDirError(`the data directory ${directory} is in use by ${holderOf(directory)}`, {
+        cause: error,
+        inUse: true,
+      })
     }
     const reason = error instanceof Error ? error.message : String(error)
     throw new DataDirError(`the data directory ${directory} cannot be locked: ${reason}`, { cause: error })

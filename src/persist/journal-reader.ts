@@ -5,7 +5,7 @@
  * with its file and position, for the quarantine.
  */
 import type { Fact } from '../ledger/facts.ts'
-import { JOURNAL_VERSION, type Line, readLines, type Segment } from './segments.ts'
+import { type HeaderLine, JOURNAL_VERSION, type Line, readLines, type Segment } from './segments.ts'
 
 /** The part of a journal that reading needs. */
 export interface ReadableJournal {
@@ -97,11 +97,22 @@ function take(
       if (facts.length >= factsMax) return line.end
     } else if (line.kind === 'garbage') {
       garbage.push({ file: segment.path, position: line.start, bytes: line.bytes, why: line.why })
-    } else if (line.header.version > JOURNAL_VERSION) {
-      throw new JournalError(`${segment.path} was written by a newer version: start that one`)
-    } else if (line.header.journal !== journal.id) {
-      throw new JournalError(`${segment.path} belongs to another journal (${line.header.journal})`)
-    }
+    } else refuseForeign(line.header, `${segment.path}, position ${segment.start}`, journal.id)
   }
   return null
+}
+
+/** Money that cannot be accounted for stops the start; the message says what to do. */
+function refuseForeign({ version, journal }: HeaderLine, place: string, id: string): void {
+  if (version !== JOURNAL_VERSION) {
+    const other = Number.isInteger(version) ? `version ${version}` : 'an unknown version'
+    throw new JournalError(
+      `${place}: written in ${other} of the journal, and this program reads version ${JOURNAL_VERSION}; start the program that wrote it once more and stop it, so that it brings the journal into the database`,
+    )
+  }
+  if (journal !== id) {
+    throw new JournalError(
+      `${place}: belongs to another journal (${journal}, and this one is ${id}); put the file \`id\` back that lay beside it, or move the segment away if it was copied here`,
+    )
+  }
 }

@@ -56,12 +56,21 @@ export async function compareBooks(db: Kysely<Tables>, now: number, kept: number
 /**
  * Writes what was recomputed over what differs, and says what that was. Nobody else may write meanwhile: the gateway on these books is
  * stopped, since its memory would go on from the old numbers.
+ *
+ * @param mended told within the transaction of what was mended, where anything was
  */
-export async function rebuildBooks(db: Kysely<Tables>, now: number, kept: number): Promise<Differences> {
+export async function rebuildBooks(
+  db: Kysely<Tables>,
+  now: number,
+  kept: number,
+  mended: (trx: Kysely<Tables>, found: Differences) => Promise<void> = async () => {},
+): Promise<Differences> {
   return await inOneLook(db, async (trx) => {
     const found = await compare(trx, now, kept)
-    if (found.windows.differences.length > 0) await mendWindows(trx, found.since)
-    if (found.hours.differences.length > 0) await mendHours(trx, await hoursSince(trx, found.since))
+    const { windows, hours, since } = found
+    if (windows.differences.length > 0) await mendWindows(trx, since)
+    if (hours.differences.length > 0) await mendHours(trx, await hoursSince(trx, since))
+    if (windows.differences.length + hours.differences.length > 0) await mended(trx, found)
     return found
   })
 }

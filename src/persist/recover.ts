@@ -5,7 +5,7 @@
  * is left. So memory needs no replay of its own: what it loads from the books afterwards is the whole truth.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { EventFact, HoldFact } from '../ledger/facts.ts'
+import type { EventFact, Fact, HoldFact } from '../ledger/facts.ts'
 import type { Clock } from '../units/clock.ts'
 import type { Dump } from './dump.ts'
 import { attemptKey, type Journal } from './journal.ts'
@@ -30,6 +30,8 @@ export interface RecoverReport {
   readonly torn: number
   /** What lies in quarantine now. */
   readonly quarantined: number
+  /** Wall ms of the newest fact of the last run that was looked at; null where there was none. */
+  readonly newestAt: number | null
 }
 
 /** A hold and the position behind its line. */
@@ -47,7 +49,7 @@ interface Resolution {
 export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   const { journal, dump, quarantine } = options
   const applied = await dump.readPosition()
-  const unresolved = await openHolds(options, applied)
+  const { open: unresolved, newestAt } = await lookThrough(options, applied)
   const resolutions = resolve(unresolved, options)
   // A hold that cannot be resolved lies in quarantine; taken over, it would stay open in every segment to come.
   journal.begin(
@@ -58,15 +60,20 @@ export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   // The books may say that an orphan is resolved only when the journal says so too.
   await new Promise<void>((done) => journal.flushed(done))
   const { facts, torn } = await dump.run()
-  return { facts, orphans: resolutions.length, torn, quarantined: quarantine.count }
+  return { facts, orphans: resolutions.length, torn, quarantined: quarantine.count, newestAt }
 }
 
 /** Reads from the segment that contains the applied position: it begins with the holds that were open then. */
-async function openHolds({ journal, quarantine }: RecoverOptions, applied: number): Promise<OpenHold[]> {
+async function lookThrough(
+  { journal, quarantine }: RecoverOptions,
+  applied: number,
+): Promise<{ open: OpenHold[]; newestAt: number | null }> {
   const open = new Map<string, OpenHold>()
+  let newestAt = Number.NEGATIVE_INFINITY
   for (let position = segmentBefore(journal, applied)?.start ?? journal.end; position < journal.end; ) {
     const { facts, ends, end } = readBatch(journal, position, { factsMax: 10_000, holds: true })
     for (const [index, fact] of facts.entries()) {
+      newestAt = Math.max(newestAt, timeOf(fact) ?? newestAt)
       try {
         if (fact.t === 'hold') open.set(attemptKey(fact.identity), { hold: fact, end: ends[index] as number })
         else if (fact.t === 'settle' || fact.t === 'void') open.delete(attemptKey(fact.event))
@@ -78,7 +85,12 @@ async function openHolds({ journal, quarantine }: RecoverOptions, applied: numbe
     position = end
     await nextTurn()
   }
-  return [...open.values()]
+  return { open: [...open.values()], newestAt: Number.isFinite(newestAt) ? newestAt : null }
+}
+
+function timeOf(fact: Fact): number | null {
+  const at = 'event' in fact ? fact.event?.endedAt : fact.at
+  return Number.isFinite(at) ? at : null
 }
 
 function resolve(unresolved: readonly OpenHold[], { clock, orphans, quarantine }: RecoverOptions): Resolution[] {

@@ -17,7 +17,7 @@ export interface Segment {
   readonly size: number
 }
 
-interface HeaderLine {
+export interface HeaderLine {
   readonly t: 'segment'
   readonly version: number
   readonly journal: string

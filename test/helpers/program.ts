@@ -193,3 +193,26 @@ export interface OwnKey {
     readonly resets_at: string | null
   }[]
 }
+
+/** Runs a command of the program to its end. */
+export async function runCommand(
+  args: readonly string[],
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly code: number | null; readonly out: string; readonly errors: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: tmpdir(),
+    env: {
+      PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+      BURSAR_DATA_DIR: dataDir,
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const printed = { out: '', errors: '' }
+  child.stdout.on('data', (chunk: Buffer) => (printed.out += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (printed.errors += chunk.toString()))
+  await once(child, 'close')
+  return { code: child.exitCode, ...printed }
+}

@@ -1,0 +1,57 @@
+/**
+ * Open admin: finds the admin API that a command should use (CONTRACT section 1): where BURSAR_ADMIN_URL says, else that of the gateway
+ * which holds the data directory, else one in this process.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AdminClient } from './commands/admin-client.ts'
+import { remoteAdmin } from './commands/remote-admin.ts'
+import { type Config, readConfig } from './config.ts'
+import { loadConfigFile } from './control/config-start.ts'
+import { readConfigFile } from './control/read-config.ts'
+import { type LocalAdminOptions, localAdmin } from './local-admin.ts'
+import { createLog } from './log.ts'
+import { DataDirError } from './persist/data-dir.ts'
+import { announcedAdmin } from './state.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+export interface OpenedAdmin {
+  readonly client: AdminClient
+  /** Whether a gateway runs on these books. */
+  readonly running: boolean
+}
+
+/** Throws errors whose messages are lines for the person at the terminal. */
+export async function openAdmin(env: Environment, cwd: string): Promise<OpenedAdmin> {
+  const config = readConfig(env, cwd)
+  const url = env.BURSAR_ADMIN_URL
+  if (url !== undefined && url !== '') return { client: remoteAdmin(webAddress(url), keyOf(config)), running: true }
+  try {
+    return { client: await localAdmin(await readSetup(config, env)), running: false }
+  } catch (error) {
+    if (!(error instanceof DataDirError) || !error.inUse) throw error
+    const announced = announcedAdmin(config.dataDir)
+    if (announced === null) throw new Error(`${error.message}, which has no admin API yet; try again shortly`)
+    return { client: remoteAdmin(announced, keyOf(config)), running: true }
+  }
+}
+
+/** What a command reads beside the environment. It speaks on standard output; only what is wrong belongs in the log. */
+export async function readSetup(config: Config, env: Environment): Promise<LocalAdminOptions> {
+  const { configFile: path } = config
+  const file = path === null ? readConfigFile('bursar.yaml', '', env) : await loadConfigFile(path, env)
+  return { config, file, log: createLog(env.BURSAR_LOG_LEVEL === undefined ? 'warn' : config.logLevel) }
+}
+
+function webAddress(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text
+  throw new Error(`BURSAR_ADMIN_URL="${text}": not a web address; write one such as http://127.0.0.1:8081`)
+}
+
+function keyOf(config: Config): string {
+  const path = join(config.dataDir, 'admin-key')
+  if (config.adminKey !== null) return config.adminKey
+  if (existsSync(path)) return readFileSync(path, 'utf8').trim()
+  throw new Error(`BURSAR_ADMIN_KEY: set it to a management key (there is none in ${config.dataDir})`)
+}

@@ -1,0 +1,97 @@
+/** The command line, beside a running gateway and without one. */
+import assert from 'node:assert/strict'
+import { appendFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { onBothDatabases, ownKey, runCommand, startWithSim } from '../helpers/program.ts'
+
+onBothDatabases(
+  'keys are made, rotated and disabled the same way beside a running gateway and without one',
+  async (t, env) => {
+    const program = await startWithSim(t, { env })
+    const { dataDir } = program
+    const bursar = (...args: string[]) => runCommand(args, dataDir, env)
+
+    const made = await bursar('keys', 'create', 'notebook', '--limit', 'cost 10 1d', '--limit', 'requests 60 1m')
+    assert.deepEqual([made.code, made.errors], [0, ''])
+    const first = made.out.trim()
+    const { limits } = await ownKey(program, first)
+    assert.deepEqual(limits.map(({ metric }) => metric).sort(), ['cost', 'requests'])
+
+    const twice = await bursar('keys', 'create', 'notebook')
+    assert.deepEqual([twice.code, twice.out], [1, ''])
+    assert.match(twice.errors, /^bursar: name: There is already a virtual key named "notebook"\.\n$/)
+
+    const busy = await bursar('rebuild', '--apply')
+    assert.equal(busy.code, 1)
+    assert.match(busy.errors, /^bursar: the data directory \S+ is in use by process \d+ .*; stop it first: .*\n$/)
+    assert.equal(await program.stop(), 0)
+
+    const rotated = await bursar('keys', 'rotate', 'notebook', '--json')
+    assert.equal(rotated.code, 0, rotated.errors)
+    assert.notEqual(JSON.parse(rotated.out).key, first)
+    assert.equal((await bursar('keys', 'disable', 'notebook')).code, 0)
+    const { out } = await bursar('keys', 'list')
+    assert.match(out, /^name +key +status .*\n(.*\n)*notebook +sk-bursar-\S+… +disabled +never /)
+    assert.ok(!out.includes(first) && !out.includes(JSON.parse(rotated.out).key), 'keys are shown once')
+  },
+)
+
+test('a slip is one line and exit code 2; every command shows an example', async (t) => {
+  const dataDir = join(t.name, 'never-made')
+  for (const args of [
+    ['keys', 'crate'],
+    ['keys', 'create'],
+    ['journal', '--from', 'x'],
+    ['migrate', 'sideways'],
+    ['nonsense'],
+  ]) {
+    const { code, errors, out } = await runCommand(args, dataDir)
+    assert.equal(code, 2, args.join(' '))
+    assert.equal(out, '')
+    assert.match(errors, /^error: .*\n(\(Did you mean .*\)\n)?\(add --help for the options\)\n$/, errors)
+  }
+  for (const args of [
+    ['serve'],
+    ['migrate'],
+    ['keys'],
+    ['keys', 'create'],
+    ['keys', 'list'],
+    ['keys', 'rotate'],
+    ['keys', 'disable'],
+    ['rebuild'],
+    ['journal'],
+    ['sim'],
+  ]) {
+    const { code, out } = await runCommand([...args, '--help'], dataDir)
+    assert.equal(code, 0)
+    assert.match(out, new RegExp(`\\nExample:\\n  .*bursar ${args.join(' ')}`))
+  }
+})
+
+test('F23 the journal is readable, says where it is damaged, and holds no prompt and no key', async (t) => {
+  const program = await startWithSim(t)
+  const { key } = await program.admin<{ key: string }>('POST', '/virtual-keys', { name: 'journaled' })
+  const prompt = 'what nobody else may read'
+  const response = await fetch(`${program.gatewayUrl}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'x-bursar-key': key, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: prompt }], max_tokens: 10 }),
+  })
+  const { choices } = (await response.json()) as { choices: [{ message: { content: string } }] }
+  const request = response.headers.get('x-bursar-request-id') as string
+  const beside = await runCommand(['journal'], program.dataDir)
+  assert.equal(beside.code, 0, beside.errors)
+  assert.match(beside.out, new RegExp(`hold +${request}/1 sim/gpt-4o-mini`))
+  assert.match(beside.out, new RegExp(`settle +${request}/1 sim/gpt-4o-mini 200 \\d+ \\+ 10 tokens \\$\\S+ reported`))
+  await program.stop('SIGKILL')
+
+  const raw = (await runCommand(['journal', '--json'], program.dataDir)).out
+  for (const secret of [key, prompt, choices[0].message.content]) assert.ok(!raw.includes(secret))
+  const journal = join(program.dataDir, 'journal')
+  const [file] = readdirSync(journal).filter((name) => name.endsWith('.jsonl'))
+  appendFileSync(join(journal, file ?? ''), 'garbage\n{"t":"settle","eve')
+  const damaged = await runCommand(['journal', '--request', request], program.dataDir)
+  assert.equal(damaged.code, 1)
+  assert.match(damaged.out, /\n {2}\d+ {2}cannot be read: .*garbage.*\n {2}\d+ {2}18 bytes: a line torn by a crash/)
+})
