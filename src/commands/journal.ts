@@ -100,6 +100,8 @@ function describe(fact: Fact): string {
       return `${time(fact.at)} seen     key ${fact.virtualKeyId}${fact.address === null ? '' : ` from ${fact.address}`}`
     case 'disable':
       return `${time(fact.at)} disable  ${fact.kind} ${fact.id}: ${fact.reason}`
+    case 'stored':
+      return `${time(fact.at)} stored   ${fact.ids.join(' ')} at ${fact.provider} for key ${fact.virtualKeyId}`
     case 'alert':
       return `${time(fact.at)} alert    limit ${fact.limitId} has reached ${fact.threshold} of its maximum`
     case 'notice':
