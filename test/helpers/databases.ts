@@ -145,14 +145,48 @@ async function query(url: string, text: string): Promise<void> {
   await client.end()
 }
 
+/** A server of a test's own that can be stopped and started again with what is in it. */
+export async function stoppablePostgres(
+  t: TestContext,
+): Promise<{ readonly port: number; start(): Promise<void>; stop(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'bursar-test-'))
+  chmodSync(folder, 0o711)
+  const { server, port } = await makeServer(join(folder, 'server'), true)
+  let isUp = true
+  const stop = async () => {
+    if (isUp) await server.stop()
+    isUp = false
+  }
+  t.after(async () => {
+    await stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return {
+    port,
+    stop,
+    async start() {
+      await server.start()
+      isUp = true
+    },
+  }
+}
+
 async function startServer(databaseDir: string): Promise<{ url: string; stop: () => Promise<void> }> {
+  const { server, port } = await makeServer(databaseDir, false)
+  return { url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`, stop: () => server.stop() }
+}
+
+async function makeServer(
+  databaseDir: string,
+  persistent: boolean,
+): Promise<{ server: EmbeddedPostgres; port: number }> {
   const port = await freePort()
   const server = new EmbeddedPostgres({
     databaseDir,
     port,
     user: 'postgres',
     password: 'postgres',
-    persistent: false,
+    persistent,
     createPostgresUser: process.getuid?.() === 0,
     // Nothing here has to survive a power cut.
     initdbFlags: ['--no-sync', '--locale=C', '--encoding=UTF8'],
@@ -164,7 +198,7 @@ async function startServer(databaseDir: string): Promise<{ url: string; stop: ()
   })
   await server.initialise()
   await server.start()
-  return { url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`, stop: () => server.stop() }
+  return { server, port }
 }
 
 function freePort(): Promise<number> {
