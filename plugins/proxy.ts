@@ -14,7 +14,7 @@ import type { UsageEvent } from '../src/ledger/facts.ts'
 import { callOptionsOf } from '../src/providers/call-options.ts'
 import { Dispatcher } from '../src/providers/dispatcher.ts'
 import type { Exchange } from '../src/providers/exchange.ts'
-import { servedHeaders } from '../src/providers/headers.ts'
+import { servedHeaders, switchingProtocols } from '../src/providers/headers.ts'
 import { Pools } from '../src/providers/pools.ts'
 import { familyOf } from '../src/store/selectors.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
@@ -78,6 +78,16 @@ export default fp<ProxyOptions>(
     const exchangeOf = (request: FastifyRequest, reply: FastifyReply, first: Admitted): Exchange => ({
       headers: request.headers,
       raw: reply.raw,
+      upgraded: request.upgraded,
+      switchProtocols(admitted, headers) {
+        reply.headers(headers).headers(ownHeaders(admitted, null))
+        reply.headers({ connection: 'Upgrade', upgrade: 'websocket' })
+        reply.hijack()
+        const { socket } = request.raw
+        // From here on the connection is no response's any more.
+        reply.raw.detachSocket(socket)
+        socket.write(switchingProtocols(reply.getHeaders() as OutgoingHttpHeaders))
+      },
       answer(admitted, status, headers, body, event) {
         reply.code(status).headers(headers).headers(ownHeaders(admitted, event)).send(body)
       },
@@ -109,7 +119,7 @@ export default fp<ProxyOptions>(
   {
     name: 'proxy',
     fastify: '5.x',
-    dependencies: ['governance', 'admission', 'usage-tracker'],
+    dependencies: ['governance', 'admission', 'usage-tracker', 'web-sockets'],
     decorators: { fastify: ['governance', 'usageTracker'], request: ['admitted'] },
   },
 )

@@ -24,6 +24,7 @@ import requestFacts from '../plugins/request-facts.ts'
 import selfService from '../plugins/self-service.ts'
 import storedResponses from '../plugins/stored-responses.ts'
 import usageTracker from '../plugins/usage-tracker.ts'
+import webSockets from '../plugins/web-sockets.ts'
 import type { Governance } from './governance.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Database } from './persist/database.ts'
@@ -69,6 +70,8 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     scope.register(usageTracker, { tracker: options.tracker })
     // Counts what the flow does.
     scope.register(metrics, { metrics: options.metrics })
+    // Connections that want to leave HTTP come the same way.
+    scope.register(webSockets)
     // Forwards, meters, falls back.
     scope.register(proxy)
     // What providers keep for a key.

@@ -21,6 +21,7 @@ export { default as requestFacts, type RequestFactsOptions } from '../plugins/re
 export { default as selfService } from '../plugins/self-service.ts'
 export { default as storedResponses, type StoredResponsesOptions } from '../plugins/stored-responses.ts'
 export { default as usageTracker, type UsageTrackerOptions } from '../plugins/usage-tracker.ts'
+export { default as webSockets } from '../plugins/web-sockets.ts'
 export { createGovernance, type Governance, type GovernanceParts } from './governance.ts'
 export { type Books, type BooksOptions, openBooks } from './persist/books.ts'
 export { Persister, type PersisterOptions } from './persist/persister.ts'

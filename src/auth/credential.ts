@@ -21,6 +21,22 @@ const KEY_PARAMETERS: ReadonlySet<string> = new Set(['key', 'api_key', 'apikey',
 
 const BEARER = /^bearer +(.*)$/i
 
+/** Where browsers, which cannot set headers of a WebSocket, put what OpenAI wants in headers. */
+export const PROTOCOLS = 'sec-websocket-protocol'
+const KEY_PROTOCOL = 'openai-insecure-api-key.'
+const OPERATORS_PROTOCOL = /^openai-(insecure-api-key|organization|project)\./
+
+/** A list of protocols without those that say who is asking. */
+export function withoutCredentials(protocols: string): string {
+  return protocolsOf(protocols)
+    .filter((protocol) => !OPERATORS_PROTOCOL.test(protocol))
+    .join(', ')
+}
+
+function protocolsOf(header: string): string[] {
+  return header.split(',').map((protocol) => protocol.trim())
+}
+
 /** The presented key, or null when no header carries one. An empty header counts as absent. */
 export function readCredential(headers: IncomingHttpHeaders): string | null {
   for (const name of CREDENTIAL_HEADERS) {
@@ -29,7 +45,8 @@ export function readCredential(headers: IncomingHttpHeaders): string | null {
     const key = (name === 'authorization' ? (BEARER.exec(value)?.[1] ?? '') : value).trim()
     if (key !== '') return key
   }
-  return null
+  const protocol = protocolsOf(headers[PROTOCOLS] ?? '').find((name) => name.startsWith(KEY_PROTOCOL))
+  return protocol === undefined ? null : protocol.slice(KEY_PROTOCOL.length) || null
 }
 
 /** Whether the query string (without the question mark) has a parameter that carries a key, however its name is written. */

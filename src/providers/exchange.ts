@@ -11,12 +11,17 @@ import type { Log } from '../units/log.ts'
 import type { CallOptions } from './call-options.ts'
 import type { AnswerHeaders } from './headers.ts'
 import type { Pools } from './pools.ts'
+import type { Upgraded } from './tunnel.ts'
 
 export interface Exchange {
   /** The client's request headers. */
   readonly headers: IncomingHttpHeaders
   /** The client's end of the connection. */
   readonly raw: ServerResponse
+  /** Set where the client wants to leave HTTP. */
+  readonly upgraded: Upgraded | null
+  /** Tells the client that it has left HTTP; `headers` are the provider's. */
+  switchProtocols(admitted: Admitted, headers: AnswerHeaders): void
   /** Sends a whole answer of the provider; `event` is its settlement, null where there is none. */
   answer(admitted: Admitted, status: number, headers: AnswerHeaders, body: Buffer, event: UsageEvent | null): void
   /** Begins a stream: writes the head and leaves the rest of the connection to the caller. */

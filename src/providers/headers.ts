@@ -4,9 +4,9 @@
  * Dropped on the way out: every credential, everything of ours, what belongs to one connection only (the headers that `Connection`
  * names included), and who stands behind the gateway. On the way back: the operator's account.
  */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { ApiFormat } from '../admission/request-facts.ts'
-import { CREDENTIAL_HEADERS } from '../auth/credential.ts'
+import { CREDENTIAL_HEADERS, PROTOCOLS, withoutCredentials } from '../auth/credential.ts'
 import type { UsageEvent } from '../ledger/facts.ts'
 import { formatUsd } from '../units/money.ts'
 import type { Candidate } from './candidate.ts'
@@ -77,6 +77,11 @@ export function requestHeaders(
     const value = client[name]
     if (value === undefined || NOT_TO_PROVIDERS.has(name) || NOT_TO_PROVIDERS_PREFIX.test(name)) continue
     if (perConnection?.has(name) || own.has(name)) continue
+    if (name === PROTOCOLS) {
+      const kept = withoutCredentials(String(value))
+      if (kept !== '') headers.push(name, kept)
+      continue
+    }
     if (typeof value === 'string') headers.push(name, value)
     else for (const one of value) headers.push(name, one)
   }
@@ -105,6 +110,12 @@ export function answerHeaders(provider: IncomingHttpHeaders): AnswerHeaders {
     headers[name.startsWith('x-ratelimit-') ? `x-upstream-${name.slice('x-'.length)}` : name] = value
   }
   return headers
+}
+
+/** The head of the answer after which a connection is a WebSocket. */
+export function switchingProtocols(headers: OutgoingHttpHeaders): string {
+  const lines = Object.entries(headers).flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`))
+  return ['HTTP/1.1 101 Switching Protocols', ...lines, '', ''].join('\r\n')
 }
 
 /** What the gateway says of an answer: who served it, and what it cost where that is known (CONTRACT section 3.3). */

@@ -1,10 +1,11 @@
 /**
  * Provider call: one attempt at one candidate, from its dispatch to its end, as the handler of an undici dispatch.
  *
- * An exception in a handler's callback can end the process, so each of the five is guarded; and after an abort undici calls back once
+ * An exception in a handler's callback can end the process, so each of them is guarded; and after an abort undici calls back once
  * more at once, so what is over is marked before anything is aborted.
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Refusal } from '../admission/decision.ts'
 import { refusalOfError } from '../admission/error-refusal.ts'
@@ -19,6 +20,7 @@ import { nativeTarget, targetBelow, targetOf } from './registry.ts'
 import { outgoingBody, pathName } from './rewrite.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
+import { tunnel } from './tunnel.ts'
 
 const GIVEN_UP = new Error('the call was given up')
 
@@ -65,6 +67,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
         body,
         headersTimeout: provider.timeoutMs ?? options.headersTimeoutMs,
         bodyTimeout: options.idleTimeoutMs,
+        ...(this.#exchange.upgraded === null ? {} : { upgrade: 'websocket' }),
       }
       pools.of(target.origin).dispatch(call, this)
     })
@@ -89,6 +92,25 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#guard(() => {
       this.#controller = controller
       if (this.#over) controller.abort(GIVEN_UP)
+    })
+  }
+
+  onRequestUpgrade(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    socket: Duplex,
+  ): void {
+    this.#guard(() => {
+      const { upgraded } = this.#exchange
+      if (this.#over || upgraded === null) {
+        socket.destroy()
+        return
+      }
+      this.#over = true
+      this.#attempt.firstByteAt = this.#parts.clock.elapsed()
+      this.#exchange.switchProtocols(this.#attempt.admitted, answerHeaders(headers))
+      tunnel(upgraded, socket, () => this.#attempt.end(outcome('complete', status)))
     })
   }
 

@@ -13,6 +13,7 @@ import rateLimiter from '../../plugins/rate-limiter.ts'
 import requestFacts from '../../plugins/request-facts.ts'
 import storedResponses, { type StoredResponsesOptions } from '../../plugins/stored-responses.ts'
 import usageTracker from '../../plugins/usage-tracker.ts'
+import webSockets from '../../plugins/web-sockets.ts'
 import { generateVirtualKey, hashKey } from '../../src/auth/virtual-key.ts'
 import { createGovernance, type Governance } from '../../src/governance.ts'
 import type { UsageEvent } from '../../src/ledger/facts.ts'
@@ -103,6 +104,7 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
     scope.register(admission)
     scope.register(usageTracker, { tracker })
     options.plugins?.(scope)
+    scope.register(webSockets)
     scope.register(proxy, options.proxy ?? {})
     scope.register(storedResponses, { find: options.find ?? (async () => null) })
     scope.register(passThrough)
