@@ -13,10 +13,14 @@ import { findModel, listedModels, presentModel, presentModels } from '../src/pro
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 const selfService: FastifyPluginAsync = async function selfService(fastify) {
-  const { store, ledger, clock } = fastify.governance
+  const { store, ledger, clock, prices } = fastify.governance
   const readAll = ledger.readAll.bind(ledger)
+  const priceOf = (name: string, model: string) => {
+    const provider = store.providerByName(name)
+    return provider === null ? null : (prices.priceOf(provider, model, clock.now())?.shown ?? null)
+  }
   const modelsOf = (principal: Principal) =>
-    listedModels(listModels(store, principal), (name) => store.providerByName(name) !== null)
+    listedModels(listModels(store, principal), (name) => store.providerByName(name) !== null, priceOf)
 
   fastify.get('/v1/key', async (request, reply) => {
     const own = presentOwnKey(principalOf(request), store, readAll, clock.now())
@@ -30,12 +34,18 @@ const selfService: FastifyPluginAsync = async function selfService(fastify) {
   )
 
   // A wildcard, because names such as `openai/gpt-4o` have parts.
-  fastify.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
-    const model = findModel(modelsOf(principalOf(request)), request.params['*'])
-    if (model !== null) return presentModel(model, formatOf(request))
+  const oneModel = (principal: Principal, name: string, format: ApiFormat): object => {
+    const model = findModel(modelsOf(principal), name)
+    if (model !== null) return presentModel(model, format)
     const message = 'There is no such model, or this key may not use it.'
     throw new GatewayError({ code: 'model_not_found', message, param: 'model' })
-  })
+  }
+  fastify.get<{ Params: { '*': string } }>('/v1/models/*', async (request) =>
+    oneModel(principalOf(request), request.params['*'], formatOf(request)),
+  )
+  fastify.get<{ Params: { '*': string } }>('/v1beta/models/*', { config: { format: 'google' } }, async (request) =>
+    oneModel(principalOf(request), request.params['*'], 'google'),
+  )
 
   fastify.get('/v1beta/models', { config: { format: 'google' } }, async (request) =>
     presentModels([...modelsOf(principalOf(request)).values()], 'google'),

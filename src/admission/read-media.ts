@@ -4,6 +4,7 @@
  * Their output has no ceiling that a client could name, so it is reckoned from what is asked for: tokens per image by quality, per
  * character that is spoken. What the provider reports takes its place; where it reports nothing the reckoning is charged.
  */
+import { TOKENS_PER_AUDIO_SECOND } from '../usage/usage.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Reading } from './reading.ts'
 
@@ -22,8 +23,8 @@ const IMAGE_TOKENS_MAX = 6_500
 const PARTIAL_IMAGE_TOKENS = 100
 /** A character is a fifteenth of a second, a second twenty tokens of sound: 1.4 tokens, and slow voices. */
 const SPEECH_TOKENS_PER_CHARACTER = 2
-/** How long a recording is stands in no field, and its bytes do not tell: it is taken for a quarter of an hour, ten tokens a second. */
-const RECORDING_INPUT_TOKENS = 10_000
+/** How long a recording is stands in no field, and its bytes do not tell: it is taken for a quarter of an hour. */
+const RECORDING_INPUT_TOKENS = 1_000 * TOKENS_PER_AUDIO_SECOND
 const RECORDING_OUTPUT_TOKENS = 3_000
 
 /** The body is a form's where a file is sent. */

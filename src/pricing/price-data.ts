@@ -5,7 +5,8 @@
  */
 import { calcPrice, findProvider, type ModelInfo, type ModelPrice, type Provider } from '@pydantic/genai-prices'
 import { bareName } from '../store/bare-name.ts'
-import { nanoUsd } from '../units/money.ts'
+import { type NanoUsd, nanoUsd } from '../units/money.ts'
+import { TOKENS_PER_AUDIO_SECOND } from '../usage/usage.ts'
 import { type KnownRates, type RateCard, ratesOf } from './rates.ts'
 
 /** When a card holds: always, from a moment on, or between two times of day (UTC). */
@@ -149,9 +150,17 @@ const PER_REQUEST = 'requests_kcount'
 function compileCard(prices: ModelPrice): RateCard | null {
   const perThousand = prices[PER_REQUEST]
   const perRequest = nanoUsd(typeof perThousand === 'number' ? ceiled(perThousand * 1e6) : 0n)
+  const byHour = prices.input_audio_hours
+  if (typeof byHour === 'number' && prices[PARTS.input] === undefined) return hourly(byHour, perRequest)
   if (prices[PARTS.input] === undefined && prices[PARTS.output] === undefined && perThousand === undefined) return null
   const tiers = tierStarts(prices).map((above) => ({ above, rates: compileRates(prices, above) }))
   return { base: compileRates(prices, null), tiers, perRequest }
+}
+
+/** Recordings that are charged by their length, of which each second counts as so many tokens. What is written costs nothing. */
+function hourly(dollarsPerHour: number, perRequest: NanoUsd): RateCard {
+  const input = ceiled((dollarsPerHour * 1e15) / (3_600 * TOKENS_PER_AUDIO_SECOND))
+  return { base: ratesOf({ input, output: 0n }), tiers: [], perRequest }
 }
 
 function tierStarts(prices: ModelPrice): number[] {

@@ -12,6 +12,14 @@ export interface Price {
    * long-context tier, audio), output at the dearest output rate, plus the per-request fee. Nano-dollars, rounded up.
    */
   bound(inputTokens: number, outputTokens: number): NanoUsd
+  /** What is told of it in lists, in nano-dollars per million tokens; absent where it cannot be told in three numbers. */
+  readonly shown?: ShownRates
+}
+
+export interface ShownRates {
+  readonly input: bigint
+  readonly output: bigint
+  readonly cacheRead: bigint
 }
 
 /** A provider as far as prices and model names depend on it. */

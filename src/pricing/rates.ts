@@ -6,7 +6,7 @@
  */
 import { costOfTokenProducts, type NanoUsd, nanoUsd } from '../units/money.ts'
 import type { Usage } from '../usage/usage.ts'
-import type { Price } from './price.ts'
+import type { Price, ShownRates } from './price.ts'
 
 /** Nano-dollars per million tokens of each part. */
 export interface Rates {
@@ -67,6 +67,10 @@ export class CardPrice implements Price {
 
   constructor(card: RateCard) {
     this.#card = card
+  }
+
+  get shown(): ShownRates {
+    return this.#card.base
   }
 
   cost(usage: Usage): NanoUsd {

@@ -4,7 +4,10 @@
  * A model is listed by its bare name, once, however many providers have it: that name can be sent as it is, and stands in one part
  * of a path. Only a name that would be read as `provider/model` is listed under its provider's.
  */
+import { GEMINI_METHODS } from '../admission/endpoints.ts'
 import type { ApiFormat } from '../admission/request-facts.ts'
+import type { ShownRates } from '../pricing/price.ts'
+import { formatUsd } from '../units/money.ts'
 import { formatTime } from '../units/time.ts'
 import type { CatalogueModel } from './catalogue.ts'
 
@@ -14,14 +17,20 @@ export interface ListedModel {
   /** Who has it, in the order in which the providers were made. */
   readonly providers: readonly string[]
   readonly contextLength: number | null
+  /** Of the first provider that has one. */
+  readonly price: ShownRates | null
   /** Epoch ms. */
   readonly since: number
 }
 
-/** @param isProvider whether there is a provider of this name */
+/**
+ * @param isProvider whether there is a provider of this name
+ * @param priceOf what a provider's model costs, null where that is not known
+ */
 export function listedModels(
   catalogue: readonly CatalogueModel[],
   isProvider: (name: string) => boolean,
+  priceOf: (provider: string, model: string) => ShownRates | null,
 ): ReadonlyMap<string, ListedModel> {
   const listed = new Map<string, ListedModel>()
   for (const { provider, model, contextLength, since } of catalogue) {
@@ -32,6 +41,7 @@ export function listedModels(
       id,
       providers: [...(known?.providers ?? []), provider],
       contextLength: known?.contextLength ?? contextLength,
+      price: known?.price ?? priceOf(provider, model),
       since: Math.min(known?.since ?? since, since),
     })
   }
@@ -60,19 +70,33 @@ export function presentModels(models: readonly ListedModel[], format: ApiFormat)
   }
 }
 
-/** One model as the API's own. */
-export function presentModel({ id, providers, contextLength, since }: ListedModel, format: ApiFormat): object {
+/** One model as the API's own. Where a format has no field for something, it is told in one of ours. */
+export function presentModel({ id, providers, contextLength, price, since }: ListedModel, format: ApiFormat): object {
+  const context = (name: string) => (contextLength === null ? {} : { [name]: contextLength })
+  const pricing = price === null ? {} : { pricing: pricingOf(price) }
   switch (format) {
     case 'openai': {
-      const common = { id, object: 'model', created: Math.floor(since / 1_000), owned_by: providers[0] ?? '' }
-      return contextLength === null ? { ...common, providers } : { ...common, providers, context_length: contextLength }
+      const created = Math.floor(since / 1_000)
+      const owner = providers[0] ?? ''
+      return { id, object: 'model', created, owned_by: owner, providers, ...context('context_length'), ...pricing }
     }
-    case 'anthropic':
-      return { type: 'model', id, display_name: id, created_at: formatTime(since) }
+    case 'anthropic': {
+      const made = formatTime(since)
+      return { type: 'model', id, display_name: id, created_at: made, ...context('max_input_tokens'), ...pricing }
+    }
     case 'google': {
-      const methods = ['generateContent', 'streamGenerateContent', 'countTokens', 'embedContent']
+      const methods = Object.keys(GEMINI_METHODS)
       const common = { name: `models/${id}`, displayName: id, supportedGenerationMethods: methods }
-      return contextLength === null ? common : { ...common, inputTokenLimit: contextLength }
+      return { ...common, ...context('inputTokenLimit'), ...pricing }
     }
+  }
+}
+
+/** In dollars, by the names under which admins set prices. */
+function pricingOf({ input, output, cacheRead }: ShownRates): object {
+  return {
+    input_usd_per_million: formatUsd(input),
+    output_usd_per_million: formatUsd(output),
+    cache_read_usd_per_million: formatUsd(cacheRead),
   }
 }

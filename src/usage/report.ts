@@ -4,7 +4,7 @@
  * Strict where money follows: a count that is negative, fractional, a string or absurdly large is no count, and a report without its
  * main counts is no report. Lenient where providers differ: names of both OpenAI APIs, parts inside or beside their whole.
  */
-import { NO_USAGE, type Usage } from './usage.ts'
+import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, type Usage } from './usage.ts'
 
 /** No attempt has a billion tokens; what says so is broken. */
 const TOKENS_MAX = 1_000_000_000
@@ -36,6 +36,7 @@ function object(value: unknown): JsonObject {
  * @param producesOutput false for embeddings, whose report has no output count
  */
 export function openaiUsage(usage: JsonObject, producesOutput: boolean): Usage | null {
+  if (usage.type === 'duration') return lengthOfSound(usage.seconds)
   // Rerankers that make nothing report the sum alone.
   const sum = producesOutput ? undefined : usage.total_tokens
   const inputTokens = count(usage.prompt_tokens ?? usage.input_tokens ?? sum)
@@ -57,6 +58,12 @@ export function openaiUsage(usage: JsonObject, producesOutput: boolean): Usage |
     inputAudioTokens: part(input.audio_tokens, inputTokens),
     outputAudioTokens: part(output.audio_tokens, outputTokens),
   }
+}
+
+/** Transcriptions by models that are charged by the length of what they hear. */
+function lengthOfSound(seconds: unknown): Usage | null {
+  const inputTokens = typeof seconds === 'number' ? count(Math.ceil(seconds * TOKENS_PER_AUDIO_SECOND)) : null
+  return inputTokens === null ? null : { ...NO_USAGE, inputTokens, inputAudioTokens: inputTokens }
 }
 
 /** `usage` of messages: what is read from and written to the cache stands beside the input there, not inside it. */

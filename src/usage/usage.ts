@@ -16,6 +16,9 @@ export interface Usage {
   readonly outputAudioTokens: number
 }
 
+/** Models of sound that are charged by its length report seconds; every second of it counts as so many input tokens. */
+export const TOKENS_PER_AUDIO_SECOND = 10
+
 export const NO_USAGE: Usage = {
   inputTokens: 0,
   outputTokens: 0,

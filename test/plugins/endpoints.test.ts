@@ -173,6 +173,18 @@ test('F26 forms reach the provider byte for byte, are charged as reported, and l
   }
 })
 
+test('a model that is charged by the hour is charged for the seconds it has heard', async (t) => {
+  const { gateway } = await start(t)
+  const { type, body } = form({ model: 'whisper-1' }, 'file', randomBytes(40_000))
+  const response = await gateway.post('/v1/audio/transcriptions', body, { 'content-type': type })
+  assert.equal(response.status, 200, await response.clone().text())
+  await response.text()
+  await gateway.settled()
+  const event = gateway.events().at(-1)
+  // Three seconds at $0.36 an hour.
+  assert.deepEqual([event?.usageSource, event?.costNanoUsd, event?.inputTokens], ['reported', '300000', 30])
+})
+
 test('the model of a form is replaced where it carries its provider’s name, and nothing else', async (t) => {
   const { sim, gateway } = await start(t)
   const bytes = randomBytes(300_000)

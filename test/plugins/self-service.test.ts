@@ -179,6 +179,40 @@ describe('GET /v1/models', () => {
     assert.ok(google.models[0].supportedGenerationMethods.includes('generateContent'))
   })
 
+  test('tells prices and context where they are known, with the admins’ own prices first', async (t) => {
+    const front = await buildFront(t)
+    const value = front.key()
+    const pricing = (input: string, output: string, cacheRead: string) => ({
+      input_usd_per_million: input,
+      output_usd_per_million: output,
+      cache_read_usd_per_million: cacheRead,
+    })
+    const openai = (await get(front, '/v1/models/gpt-4o-mini', value)).json()
+    assert.deepEqual([openai.context_length, openai.pricing], [128_000, pricing('0.15', '0.60', '0.075')])
+    const version = { 'anthropic-version': '2023-06-01' }
+    const anthropic = (await get(front, '/v1/models/claude-haiku-4-5', value, version)).json()
+    assert.deepEqual([anthropic.max_input_tokens, anthropic.pricing], [200_000, pricing('1.00', '5.00', '0.10')])
+    const google = (await get(front, '/v1beta/models/gemini-2.5-flash', value)).json()
+    assert.deepEqual([google.name, google.inputTokenLimit], ['models/gemini-2.5-flash', 1_048_576])
+    assert.equal(google.pricing.output_usd_per_million, '2.50')
+
+    const rates = { inputPerMillion: 1_000_000_000n, outputPerMillion: 2_000_000_000n, cacheReadPerMillion: 5n }
+    const made = { id: newId(), managedBy: 'api', createdAt: NOW, updatedAt: NOW, effectiveFrom: 0 } as const
+    const price = {
+      ...made,
+      ...rates,
+      provider: 'sim',
+      model: 'gpt-4o-mini',
+      cacheWritePerMillion: null,
+      perRequest: null,
+    }
+    front.put({ op: 'put', kind: 'price', entity: price })
+    const own = (await get(front, '/v1/models/gpt-4o-mini', value)).json()
+    assert.deepEqual(own.pricing, pricing('1.00', '2.00', '0.000000005'))
+    const unpriced = (await get(front, '/v1/models/a-model', front.key({ access: only('a-model') }))).json()
+    assert.deepEqual([unpriced.pricing, unpriced.context_length], [undefined, undefined])
+  })
+
   test('one model is found by its listed name and under its provider, and no other', async (t) => {
     const front = await buildFront(t)
     const value = front.key({ access: only('a-model') })

@@ -117,7 +117,10 @@ describe('price book', () => {
     })
     let compared = 0
     for (const provider of (await waitForUpdate()) ?? []) {
-      for (const { id } of provider.models) {
+      for (const { id, prices } of provider.models) {
+        // Not by the token: below.
+        if (!Array.isArray(prices) && prices.input_audio_hours !== undefined && prices.input_mtok === undefined)
+          continue
         const listed = calcPrice(
           {
             input_tokens: asked.inputTokens,
@@ -145,6 +148,20 @@ describe('price book', () => {
       }
     }
     assert.ok(compared > 1_400, `${compared} models compared`)
+  })
+
+  test('an hour of sound costs what the list says, where it says it by the hour', () => {
+    const hour = usage({ inputTokens: 36_000, inputAudioTokens: 36_000, outputTokens: 9_000 })
+    for (const [provider, model, dollars] of [
+      ['openai', 'whisper-1', '0.36'],
+      ['groq', 'whisper-large-v3', '0.111'],
+    ] as const) {
+      const card = scheduleOf(provider, model)?.at(-1)?.card
+      assert.ok(card)
+      const over = new CardPrice(card).cost(hour) - (parseUsd(dollars) ?? 0n)
+      // A third of a nano-dollar is rounded up.
+      assert.ok(over === 0n || over === 1n, `${model}: ${over}`)
+    }
   })
 
   test('T10 no usage within a bound costs more than the bound, whatever its parts are', () => {
