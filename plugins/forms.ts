@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { boundaryOf } from '../src/admission/multipart.ts'
-import { Spool, type SpooledForm } from '../src/uploads/spool.ts'
+import { Spool, type SpooledForm, TOO_LARGE } from '../src/uploads/spool.ts'
 import { GatewayError } from './errors.ts'
 
 declare module 'fastify' {
@@ -45,6 +45,8 @@ export default fp<FormsOptions>(
         const message = 'This route takes a body of type application/json.'
         throw new GatewayError({ code: 'unsupported_media_type', message })
       }
+      // One that says itself that it is too large need not be taken in first.
+      if (Number(request.headers['content-length']) > bodyLimitBytes) throw new GatewayError(TOO_LARGE)
       const boundary = boundaryOf(request.headers['content-type'] ?? '')
       const form = boundary.ok ? await taken(spool, payload, boundary.value) : boundary
       // The rest of a refused form is let run off, so that its sender gets to read why.

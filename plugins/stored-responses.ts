@@ -10,7 +10,7 @@ import type { Refusal } from '../src/admission/decision.ts'
 import { pathOf, queryOf } from '../src/admission/target.ts'
 import { unmeteredFacts } from '../src/admission/unmetered.ts'
 import { lyingAt, routeStored } from '../src/providers/routing.ts'
-import type { StoredObject } from '../src/usage/stored-objects.ts'
+import { ID, type StoredObject } from '../src/usage/stored-objects.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 export interface StoredResponsesOptions {
@@ -36,8 +36,13 @@ export default fp<StoredResponsesOptions>(
     }
 
     async function lookUp(id: string, request: FastifyRequest): Promise<StoredObject | null> {
+      if (!ID.test(id)) return null
+      const lately = stored.lately(id)
+      if (lately !== null) return lately
       try {
-        return stored.lately(id) ?? (await find(id))
+        const found = await find(id)
+        if (found !== null) stored.found(id, found)
+        return found
       } catch (error) {
         request.log.warn({ err: error }, 'the owner of a stored object could not be looked up')
         throw new GatewayError(AWAY)

@@ -45,7 +45,7 @@ export function readMedia(endpoint: MediaEndpoint, body: BodyReader, pathModel: 
     case 'image_variations':
       return { ...common, stream: body.boolean('stream'), flatOutputTokens: imageTokens(body) }
     case 'speech': {
-      const characters = lengthOf(body.any('input')) + lengthOf(body.any('instructions'))
+      const characters = lengthOf(body, 'input') + lengthOf(body, 'instructions')
       return {
         ...common,
         stream: body.any('stream_format') === 'sse',
@@ -76,8 +76,13 @@ function imageTokens(body: BodyReader): number {
 }
 
 /** Characters as people count them: one outside the basic plane is one. */
-function lengthOf(text: unknown): number {
-  if (typeof text !== 'string') return 0
+function lengthOf(body: BodyReader, name: string): number {
+  if (!body.has(name)) return 0
+  const text = body.any(name)
+  if (typeof text !== 'string') {
+    body.reject(name, `The field "${name}" must be a string.`)
+    return 0
+  }
   let length = 0
   for (const _ of text) length += 1
   return length

@@ -10,6 +10,8 @@ import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
 export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings' | 'moderations' | 'rerank'
 
+const DEFAULT_MODERATION = 'omni-moderation-latest'
+
 /** Tools that the client runs itself; every other kind is run by the provider, on input that we do not see. */
 const CLIENT_TOOLS: ReadonlySet<unknown> = new Set([
   'function',
@@ -30,8 +32,11 @@ export function readOpenai(
   weight: Weight,
   pathModel: string | null,
 ): Reading {
-  const model = pathModel ?? body.model()
-  const common = { requestedModel: model, modelField: pathModel === null ? 'model' : null, asksForUsage: false }
+  // OpenAI's own default, under a name that it will not give to anything that costs more.
+  const assumed = endpoint === 'moderations' && !body.has('model') ? DEFAULT_MODERATION : null
+  const model = pathModel ?? assumed ?? body.model()
+  const modelField = pathModel === null && assumed === null ? 'model' : null
+  const common = { requestedModel: model, modelField, asksForUsage: false }
   body.checkCeilings()
   if (body.has('models')) {
     // A list of models to fall back to would reach models that nobody has checked (F20).
@@ -118,12 +123,17 @@ function referencesIn(body: BodyReader): readonly StoredReference[] {
   for (const item of objectsIn(body.any('input'))) {
     if (isReference(item)) found.push({ param: 'input', id: item.id })
   }
+  // Each has to be looked up.
+  if (found.length > REFERENCES_MAX)
+    body.reject('input', `The field "input" refers to more than ${REFERENCES_MAX} items.`)
   return found.filter((reference): reference is StoredReference => {
     if (typeof reference.id === 'string') return true
     body.reject(reference.param, `The field "${reference.param}" must name what it refers to by its id.`)
     return false
   })
 }
+
+const REFERENCES_MAX = 1_000
 
 /** The type may be left out where nothing but an id is said. */
 function isReference({ type, role, id }: Record<string, unknown>): boolean {

@@ -129,7 +129,12 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
         this.#giveUp(outcome('cut', status, { final: false }))
         return
       }
-      const raw = this.#exchange.begin(admitted, status, answerHeaders(headers))
+      const answered = answerHeaders(headers)
+      // What passes as it is keeps its length.
+      if (tap === 'unreadable' && headers['content-length'] !== undefined) {
+        answered['content-length'] = headers['content-length']
+      }
+      const raw = this.#exchange.begin(admitted, status, answered)
       const framed = headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
       const call = { parts: this.#parts, attempt: this.#attempt, controller, status, endsWithConnection: !framed }
       this.#relay = new StreamRelay(call, raw, tap === 'unreadable' ? null : tap)

@@ -103,7 +103,7 @@ const OVERLOADED = {
   ok: false,
   refusal: { code: 'overloaded', message: 'There is no room for this form at the moment. Try again.', retryAfterS: 5 },
 } as const
-const TOO_LARGE: Refusal = {
+export const TOO_LARGE: Refusal = {
   code: 'request_too_large',
   message: 'The request body is larger than this gateway takes.',
 }

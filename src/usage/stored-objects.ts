@@ -14,7 +14,8 @@ export type StoredObject = Pick<StoredFact, 'virtualKeyId' | 'provider' | 'provi
 const REMEMBERED_MAX = 100_000
 /** A response has some few items; what says that it has thousands is broken. */
 const IDS_MAX = 200
-const ID = /^[\w-]{1,200}$/
+/** What ids of stored objects look like. */
+export const ID = /^[\w-]{1,200}$/
 
 export class StoredObjects {
   readonly #facts: FactSink
@@ -29,6 +30,11 @@ export class StoredObjects {
   /** What is known without asking the books; null says nothing. */
   lately(id: string): StoredObject | null {
     return this.#remembered.get(id) ?? null
+  }
+
+  /** The books know of it. */
+  found(id: string, object: StoredObject): void {
+    this.#remember(id, object)
   }
 
   /** Writes down what an attempt has left at its provider. Of an id that comes again the first owner stays. Throws when nothing can be written. */

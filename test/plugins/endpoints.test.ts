@@ -9,6 +9,7 @@ import { silentLog } from '../../src/units/log.ts'
 import { Spool } from '../../src/uploads/spool.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startGateway, type TestGatewayOptions } from '../helpers/gateway.ts'
+import { json, startUpstream } from '../helpers/upstream.ts'
 
 async function start(t: TestContext, options: TestGatewayOptions = {}) {
   const sim = await startSim({ recordHeaders: true, recordBodies: true })
@@ -74,6 +75,42 @@ test('moderations cost nothing, and pass under a cost limit although no list has
   await gateway.settled()
   assert.equal(gateway.events().at(-1)?.costNanoUsd, '0')
   assert.equal(gateway.meter('requests').posted, 1n)
+})
+
+test('moderations without a model are OpenAI’s default, and go on as they came', async (t) => {
+  const { sim, gateway } = await start(t)
+  const response = await gateway.post('/v1/moderations', '{ "input": "Good day" }')
+  assert.equal(response.status, 200, await response.clone().text())
+  assert.equal(response.headers.get('x-bursar-model'), 'omni-moderation-latest')
+  assert.equal(sent(sim).toString(), '{ "input": "Good day" }')
+})
+
+test('F06 text to be spoken that is no text is refused, since nobody could count it', async (t) => {
+  const { sim, gateway } = await start(t)
+  for (const input of [['a', 'b'], { text: 'a' }, 7]) {
+    const response = await gateway.post('/v1/audio/speech', { model: 'gpt-4o-mini-tts', input, voice: 'a' })
+    assert.equal(response.status, 400)
+  }
+  assert.equal(sim.ledger().length, 0)
+})
+
+test('F19 forms under a provider’s name are governed, also where the path carries the deployment', async (t) => {
+  const { sim, gateway } = await start(t)
+  const { type, body } = form({ model: 'gpt-4o-mini-transcribe' }, 'file', randomBytes(1_000))
+  const native = await gateway.post('/sim/v1/audio/transcriptions', body, { 'content-type': type })
+  assert.equal(native.status, 200, await native.clone().text())
+  assert.ok(sent(sim).equals(body))
+  const upstream = await startUpstream(t, json(200, { text: 'a', usage: { type: 'duration', seconds: 2 } }))
+  gateway.provider({ name: 'azure', kind: 'azure', baseUrl: upstream.url, deployments: { 'whisper-1': 'prod' } })
+  gateway.key()
+  const unnamed = form({ response_format: 'json' }, 'file', randomBytes(1_000))
+  const path = '/azure/openai/deployments/prod/audio/transcriptions?api-version=2024-10-21'
+  const classic = await gateway.post(path, unnamed.body, { 'content-type': unnamed.type })
+  assert.equal(classic.status, 200, await classic.clone().text())
+  assert.equal(classic.headers.get('x-bursar-model'), 'whisper-1')
+  assert.ok(upstream.received.at(-1)?.body.equals(unnamed.body))
+  await gateway.settled()
+  assert.equal(gateway.meter('requests').posted, 2n)
 })
 
 test('sound reaches the client byte for byte while it is made', async (t) => {
