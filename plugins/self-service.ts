@@ -43,6 +43,10 @@ const selfService: FastifyPluginAsync = async function selfService(fastify) {
   fastify.get<{ Params: { '*': string } }>('/v1/models/*', async (request) =>
     oneModel(principalOf(request), request.params['*'], formatOf(request)),
   )
+  fastify.get('/v1beta/models', { config: { format: 'google' } }, async (request) =>
+    presentModels([...modelsOf(principalOf(request)).values()], 'google'),
+  )
+
   // A colon begins a method, which is another path.
   const google = { config: { format: 'google' } } as const
   fastify.get<{ Params: { name: string } }>('/v1beta/models/:name(^[^:]+$)', google, async (request) =>

@@ -30,13 +30,15 @@ export class KnownPaths {
   }
 }
 
-/** `::` is a colon, `:name` a part of the path, `:name(…)` and `*` anything. */
+/** `::` is a colon, `:name` a part of the path, `:name(…)` what its expression says, and `*` anything. */
 const TOKEN = /::|:\w+(\([^)]*\))?\??|\*|[^:*]+/g
 
 function patternOf(url: string): RegExp {
   const source = url.replaceAll(TOKEN, (token, expression?: string) => {
     if (token === '::') return ':'
-    if (token === '*' || expression !== undefined) return '.*'
+    if (token === '*') return '.*'
+    // Anchored where the router would else take more than one part.
+    if (expression !== undefined) return `(?:${expression.slice(1, -1).replace(/^\^|\$$/g, '')})`
     return token.startsWith(':') ? '[^/]+' : RegExp.escape(token)
   })
   return new RegExp(`^${source}$`)
