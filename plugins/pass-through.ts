@@ -13,7 +13,7 @@ import { NATIVE_ROUTES } from '../src/admission/endpoints.ts'
 import { refusalOfNativeTarget } from '../src/admission/native-path.ts'
 import { firstPartOf, pathOf, queryOf } from '../src/admission/target.ts'
 import { unmeteredFacts } from '../src/admission/unmetered.ts'
-import { nativeFormat } from '../src/providers/registry.ts'
+import { nativeFormat, nativeTarget } from '../src/providers/registry.ts'
 import { routeUnmetered } from '../src/providers/routing.ts'
 import type { Provider } from '../src/store/entities.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
@@ -62,7 +62,8 @@ const passThrough: FastifyPluginAsync = async function passThrough(fastify) {
       const { principal, method, raw } = request
       if (principal === null) throw new AdmissionOutOfOrder('pass-through')
       const url = raw.url ?? ''
-      const refusal = refusalOfNativeTarget(method, below(url), queryOf(url))
+      const path = below(url)
+      const refusal = refusalOfNativeTarget(method, path, queryOf(url), nativeTarget(provider, path, '').path)
       if (refusal !== null) throw new GatewayError(refusal)
       const routed = routeUnmetered(principal, provider, { random: Math.random })
       if (!routed.ok) throw new GatewayError(routed.refusal)

@@ -48,7 +48,7 @@ const CRLF = Buffer.from('\r\n')
 /** The boundary that a content type names; refused where there is none, or not exactly one. */
 export function boundaryOf(contentType: string): Result<string> {
   const [type = '', ...parameters] = contentType.split(';')
-  const named = parameters.filter((parameter) => /^\s*boundary\s*=/i.test(parameter))
+  const named = parameters.filter((parameter) => /^\s*boundary/i.test(parameter))
   const [, quoted, plain] = /^\s*boundary=(?:"([^"]*)"|([^\s"]+))\s*$/i.exec(named[0] ?? '') ?? []
   const boundary = quoted ?? plain
   if (type.trim().toLowerCase() !== 'multipart/form-data' || named.length !== 1 || boundary === undefined) {

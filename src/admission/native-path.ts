@@ -27,12 +27,17 @@ const OVERRIDES: ReadonlySet<string> = new Set([
 /** Methods that ask for nothing to be made. */
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE'])
 
-/** Why a request under a provider's name is refused for its target alone; null when it is not. `path` is what follows the name. */
-export function refusalOfNativeTarget(method: string, path: string, query: string): Refusal | null {
+/**
+ * Why a request under a provider's name is refused for its target alone; null when it is not.
+ *
+ * @param path what follows the name
+ * @param reached the path at the provider that this comes to: what a base URL has of its own may make a governed path of it
+ */
+export function refusalOfNativeTarget(method: string, path: string, query: string, reached: string): Refusal | null {
   if (!PLAIN.test(path) || overrides(query)) {
     return { code: 'invalid_request', message: 'The path or the query can be read in two ways. Write it plainly.' }
   }
-  const folded = path.toLowerCase()
+  const folded = reached.toLowerCase()
   if (STORED.test(folded) || (GOVERNED.test(folded) && !READING.has(method))) {
     const message = 'This path is not served in this spelling. Write it as the provider documents it, under /v1.'
     return { code: 'endpoint_not_allowed', message }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import fc from 'fast-check'
 import type { ProviderKind } from '../../src/store/entities.ts'
 import { newId } from '../../src/units/id.ts'
 import { aLimit } from '../helpers/entities.ts'
@@ -338,6 +339,41 @@ test('F19 no spelling of a governed path is forwarded ungoverned, not even for a
       })
     }
   }
+})
+
+test('F19 a base URL that ends in a governed path does not open it', async (t) => {
+  for (const base of ['/v1/chat/completions', '/v1/chat', '/v1/responses']) {
+    const { upstream, gateway } = await start(t, 'openai_compatible', base)
+    gateway.key({ passthrough: true })
+    for (const path of ['/', '/completions', '/resp_1', '//']) await (await gateway.post(`/house${path}`, chat)).text()
+    await gateway.settled()
+    const governed = gateway.events().filter(({ endpoint }) => endpoint !== 'passthrough')
+    const reached = upstream.received.filter(({ url }) => /completions\/*$|responses\/./.test(url))
+    assert.equal(reached.length, governed.length, base)
+  }
+})
+
+test('F26 whatever JSON a client sends, the provider gets the same bytes, on our paths and on its own', async (t) => {
+  const { upstream, gateway } = await start(t)
+  const key = fc.string().filter((name) => !/^(max_|model)/i.test(name))
+  const rest = fc.dictionary(
+    key.map((name) => `x${name}`),
+    fc.jsonValue(),
+    { maxKeys: 8 },
+  )
+  const blank = fc.constantFrom('', ' ', '\n', '\t  ')
+  await fc.assert(
+    fc.asyncProperty(rest, blank, fc.bigInt(), fc.boolean(), async (fields, space, large, native) => {
+      const inner = JSON.stringify(fields).slice(1, -1)
+      const more = inner === '' ? '' : `,${space}${inner}`
+      const body = `${space}{"model":${space}"gpt-4o-mini","messages":[],"x":${large}${more}${space}}`
+      const response = await gateway.post(`${native ? '/house' : ''}/v1/chat/completions`, body)
+      assert.equal(response.status, 200, await response.text())
+      assert.equal(upstream.received.pop()?.body.toString(), body)
+    }),
+    { numRuns: 150 },
+  )
+  await gateway.settled()
 })
 
 test('a header that would make another method of a request is kept from the provider', async (t) => {
