@@ -15,9 +15,8 @@ import { brokenAnswer, refusedAnswer, wholeAnswer } from './answer-reading.ts'
 import { decoded } from './decoding.ts'
 import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
-import { type AnswerHeaders, answerHeaders, requestHeaders } from './headers.ts'
-import { nativeTarget, targetBelow, targetOf } from './registry.ts'
-import { outgoingBody, pathName } from './rewrite.ts'
+import { type AnswerHeaders, answerHeaders } from './headers.ts'
+import { outgoingCall } from './outgoing.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
 import { tunnel } from './tunnel.ts'
@@ -48,28 +47,10 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
 
   dispatch(): void {
     this.#guard(() => {
-      const { candidate, request } = this.#attempt.admitted
-      const { provider } = candidate
-      const { format, endpoint, query } = request.facts
       const { options, pools } = this.#parts
-      const { native, unmetered } = request.facts
-      const target =
-        unmetered === undefined
-          ? targetOf(provider, format, endpoint, pathName(request.facts, candidate), query, native?.classic)
-          : unmetered.below === undefined
-            ? nativeTarget(provider, unmetered.path, query)
-            : targetBelow(provider, format, unmetered.below, unmetered.path, query)
-      const { body, headers } = outgoingBody(request.facts, candidate, options.insertedCeiling)
-      const call: Dispatcher.DispatchOptions = {
-        path: target.path,
-        method: unmetered?.method ?? 'POST',
-        headers: [...requestHeaders(this.#exchange.headers, candidate, format, request.requestId), ...headers],
-        body,
-        headersTimeout: provider.timeoutMs ?? options.headersTimeoutMs,
-        bodyTimeout: options.idleTimeoutMs,
-        ...(this.#exchange.upgraded === null ? {} : { upgrade: 'websocket' }),
-      }
-      pools.of(target.origin).dispatch(call, this)
+      const { origin, call } = outgoingCall(this.#attempt.admitted, this.#exchange.headers, options)
+      const upgrade = this.#exchange.upgraded === null ? {} : { upgrade: 'websocket' }
+      pools.of(origin).dispatch({ ...call, ...upgrade }, this)
     })
   }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ApiFormat, Endpoint } from '../../src/admission/request-facts.ts'
-import { KINDS, providersFromEnvironment, speaks, takesUsageOption, targetOf } from '../../src/providers/registry.ts'
+import { KINDS, providersFromEnvironment, speaks, takesUsageOption } from '../../src/providers/registry.ts'
+import { targetOf } from '../../src/providers/targets.ts'
 import type { ProviderKind } from '../../src/store/entities.ts'
 
 function url(
