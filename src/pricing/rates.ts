@@ -77,7 +77,7 @@ export class CardPrice implements Price {
     const { tiers, perRequest } = this.#card
     let rates = this.#card.base
     for (const tier of tiers) if (usage.inputTokens > tier.above) rates = tier.rates
-    return nanoUsd(costOfTokenProducts(productsOf(usage, rates)) + perRequest)
+    return nanoUsd(costOfTokenProducts(productsOf(usage, rates)) + BigInt(usage.fees) * perRequest)
   }
 
   bound(inputTokens: number, outputTokens: number): NanoUsd {

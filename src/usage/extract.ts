@@ -6,7 +6,7 @@
  * pass for a report, and an answer of megabytes costs no more than a short one.
  */
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
-import { anthropicUsage, googleUsage, isObject, type JsonObject, openaiUsage } from './report.ts'
+import { anthropicUsage, billedUnits, googleUsage, isObject, type JsonObject, openaiUsage } from './report.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
 
 /** Above this size a body is not parsed whole to find a report that does not stand near its end. */
@@ -23,7 +23,7 @@ export function usageOfAnswer(
   if (endpoint === 'count_tokens') return NO_USAGE
   const key = format === 'google' ? 'usageMetadata' : 'usage'
   const usage = outermost(body, key)
-  if (usage === null) return null
+  if (usage === null) return endpoint === 'rerank' ? billedUnits(outermost(body, 'meta')) : null
   switch (format) {
     case 'openai':
       return openaiUsage(usage, producesOutput)

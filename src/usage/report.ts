@@ -66,6 +66,15 @@ function lengthOfSound(seconds: unknown): Usage | null {
   return inputTokens === null ? null : { ...NO_USAGE, inputTokens, inputAudioTokens: inputTokens }
 }
 
+/** Cohere's report of a reranking: searches, one for every hundred documents or so, and sometimes tokens. */
+export function billedUnits(meta: JsonObject | null): Usage | null {
+  const billed = object(meta?.billed_units)
+  const fees = count(billed.search_units)
+  const inputTokens = count(billed.input_tokens ?? object(meta?.tokens).input_tokens)
+  if (fees === null && inputTokens === null) return null
+  return { ...NO_USAGE, inputTokens: inputTokens ?? 0, fees: fees ?? 1 }
+}
+
 /** `usage` of messages: what is read from and written to the cache stands beside the input there, not inside it. */
 export function anthropicUsage(usage: JsonObject): Usage | null {
   const plain = count(usage.input_tokens)

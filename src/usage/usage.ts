@@ -14,6 +14,8 @@ export interface Usage {
   readonly reasoningTokens: number
   readonly inputAudioTokens: number
   readonly outputAudioTokens: number
+  /** How often the fee per request is due: once, but for reranking, where every search of it is billed. */
+  readonly fees: number
 }
 
 /** Models of sound that are charged by its length report seconds; every second of it counts as so many input tokens. */
@@ -28,4 +30,5 @@ export const NO_USAGE: Usage = {
   reasoningTokens: 0,
   inputAudioTokens: 0,
   outputAudioTokens: 0,
+  fees: 1,
 }

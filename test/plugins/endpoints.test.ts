@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import type { Sim } from '../../src/sim/server.ts'
 import { startSim } from '../../src/sim/server.ts'
+import { newId } from '../../src/units/id.ts'
 import { silentLog } from '../../src/units/log.ts'
 import { Spool } from '../../src/uploads/spool.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -111,6 +112,21 @@ test('F19 forms under a provider’s name are governed, also where the path carr
   assert.ok(upstream.received.at(-1)?.body.equals(unnamed.body))
   await gateway.settled()
   assert.equal(gateway.meter('requests').posted, 2n)
+})
+
+test('reranking that is billed by the search is charged for every search that is reported', async (t) => {
+  const { gateway } = await start(t)
+  const upstream = await startUpstream(t, json(200, { results: [], meta: { billed_units: { search_units: 3 } } }))
+  gateway.provider({ name: 'cohere', kind: 'openai_compatible', baseUrl: `${upstream.url}/compatibility/v1` })
+  const rates = { inputPerMillion: 0n, outputPerMillion: 0n, cacheReadPerMillion: null, cacheWritePerMillion: null }
+  const made = { id: newId(), managedBy: 'api', createdAt: 0, updatedAt: 0, effectiveFrom: 0 } as const
+  const price = { ...made, ...rates, provider: 'cohere', model: 'rerank-*', perRequest: 2_000_000n }
+  gateway.put({ op: 'put', kind: 'price', entity: price })
+  const body = { model: 'cohere/rerank-v3.5', query: 'What?', documents: ['One', 'Two'] }
+  const response = await gateway.post('/v1/rerank', body)
+  assert.equal(response.status, 200, await response.clone().text())
+  assert.equal(upstream.received.at(-1)?.url, '/v2/rerank')
+  assert.equal(response.headers.get('x-bursar-cost-usd'), '0.006')
 })
 
 test('sound reaches the client byte for byte while it is made', async (t) => {
