@@ -17,6 +17,7 @@ export interface Program {
   readonly gatewayUrl: string
   readonly adminUrl: string
   readonly dataDir: string
+  readonly pid: number
   /** Everything it has printed so far, log lines included. */
   output(): string
   /** Asks the admin API; fails the test when the answer is not the one expected. */
@@ -33,6 +34,8 @@ export interface ProgramOptions {
   readonly dataDir?: string
   /** Also makes the embedded database, as on a new machine, where a test is about that; otherwise a made one is copied. */
   readonly fromNothing?: boolean
+  /** The command that it is started by, in place of itself. */
+  readonly through?: (command: readonly string[]) => readonly string[]
 }
 
 let postgres: OpenTestDatabase | null = null
@@ -61,13 +64,14 @@ export function temporaryFolder(t: TestContext): string {
 /** Runs the program until it prints that it is ready, or until it ends. */
 export function launch(
   dataDir: string,
-  { env = {}, yaml }: ProgramOptions,
+  { env = {}, yaml, through = (command) => command }: ProgramOptions,
 ): { child: ChildProcess; output: () => string } {
   const configured =
     yaml === undefined ? {} : { BURSAR_CONFIG: join(dataDir, '..', `${dataDir.split('/').at(-1)}.yaml`) }
   if (yaml !== undefined) writeFileSync(configured.BURSAR_CONFIG as string, yaml)
   let printed = ''
-  const child = spawn(process.execPath, [MAIN, 'serve'], {
+  const [command = '', ...args] = through([process.execPath, MAIN, 'serve'])
+  const child = spawn(command, args, {
     cwd: tmpdir(),
     env: {
       PATH: process.env.PATH,
@@ -115,6 +119,7 @@ export async function startProgram(t: TestContext, options: ProgramOptions = {})
     gatewayUrl,
     adminUrl,
     dataDir,
+    pid: child.pid ?? assert.fail('it runs'),
     output,
     async admin<T>(method: string, path: string, body?: unknown, expected?: number): Promise<T> {
       const response = await fetch(`${adminUrl}/api${path}`, {
