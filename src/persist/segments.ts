@@ -65,14 +65,15 @@ export function segmentPath(directory: string, start: number): string {
   return join(directory, `${start.toString().padStart(20, '0')}.jsonl`)
 }
 
-/** The segments of a journal in order. */
+/** The segments of a journal in order. One that is removed at this moment is no longer there. */
 export function listSegments(directory: string): Segment[] {
   return readdirSync(directory)
     .filter((name) => /^\d{20}\.jsonl$/.test(name))
     .sort()
-    .map((name) => {
+    .flatMap((name) => {
       const path = join(directory, name)
-      return { path, start: Number.parseInt(name, 10), size: statSync(path).size }
+      const size = statSync(path, { throwIfNoEntry: false })?.size
+      return size === undefined ? [] : [{ path, start: Number.parseInt(name, 10), size }]
     })
 }
 

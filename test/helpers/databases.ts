@@ -171,6 +171,20 @@ export async function stoppablePostgres(
   }
 }
 
+/** A server for a script, in a folder that goes when it is stopped. */
+export async function startPostgres(): Promise<{ readonly url: string; stop(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'bursar-postgres-'))
+  chmodSync(folder, 0o711)
+  const { url, stop } = await startServer(join(folder, 'server'))
+  return {
+    url,
+    async stop() {
+      await stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
 async function startServer(databaseDir: string): Promise<{ url: string; stop: () => Promise<void> }> {
   const { server, port } = await makeServer(databaseDir, false)
   return { url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`, stop: () => server.stop() }

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { sql } from 'kysely'
 import type { ChargeLine, Fact } from '../../src/ledger/facts.ts'
 import type { Database } from '../../src/persist/database.ts'
+import { Partitions } from '../../src/persist/partitions.ts'
 import { lowestIdAt, newId } from '../../src/units/id.ts'
 import { inTheBooks, testBooks } from '../helpers/books.ts'
 import { forEachDatabase } from '../helpers/databases.ts'
@@ -14,6 +15,11 @@ import { corrected, held, settled } from '../helpers/facts.ts'
 const HOUR = 3_600_000
 const [limitA, limitB] = [newId(), newId()]
 const NOON = Math.floor(Date.now() / HOUR) * HOUR
+
+/** A UUIDv7 of this moment (ms). */
+function idAt(at: number): string {
+  return `${lowestIdAt(at).slice(0, 14)}7${newId().slice(15)}`
+}
 
 function charge(limitId: string, amount: number | bigint, windowStart = NOON, countNumber = 1): ChargeLine {
   return [limitId, countNumber, windowStart, 'cost', amount.toString()]
@@ -248,6 +254,37 @@ forEachDatabase((kind, open) => {
     assert.equal(dump.applied, journal.end)
   })
 
+  test('T11 F09 one impossible value among 5,000 facts, of keys and limits that are gone, in a month without a partition: the rest lands', async (t) => {
+    const database = await open(t)
+    const books = testBooks(t, database)
+    // A month that an admin has dropped, and that comes up again.
+    const [gone, goneKey] = [newId(), newId()]
+    const lastMonth = Date.now() - 40 * 86_400_000
+    await books.write([settled({ requestId: idAt(lastMonth) })])
+    await books.dump.run()
+    await new Partitions(database.db).dropBefore(lastMonth + 62 * 86_400_000)
+    const facts = Array.from(
+      { length: 5_000 },
+      (_, n): Fact =>
+        settled({
+          requestId: n % 10 === 0 ? idAt(lastMonth + n) : newId(),
+          virtualKeyId: goneKey,
+          charges: [charge(gone, n === 3_210 ? 2n ** 63n : 1)],
+        }),
+    )
+    await books.write(facts)
+    // The next start, whose memory knows no partition.
+    const again = testBooks(t, database, { directory: books.directory })
+    assert.deepEqual(await again.dump.run(), { facts: 5_000, torn: 0 })
+    assert.equal(again.quarantine.count, 1)
+    const { events, usage } = await inTheBooks(database)
+    assert.equal(events.filter(({ virtual_key_id: key }) => key === goneKey).length, 4_999)
+    assert.deepEqual(
+      usage.map(({ limit_id, posted }) => [limit_id, posted]),
+      [[gone, 4_999n]],
+    )
+  })
+
   test('a table that is missing costs no fact: nothing goes to quarantine, and it lands when the table is back', async (t) => {
     const database = await open(t)
     const { write, dump, quarantine } = testBooks(t, database)
@@ -278,7 +315,6 @@ forEachDatabase((kind, open) => {
     const database = await open(t)
     const { write, dump, clock } = testBooks(t, database)
     const monthOf = (at: number) => new Date(at).toISOString().slice(0, 7).replace('-', '_')
-    const idAt = (at: number) => `${lowestIdAt(at).slice(0, 14)}7${newId().slice(15)}`
     const lastMonth = clock.now() - 32 * 86_400_000
     const farOff = Date.UTC(2044, 1, 3)
     for (const at of [clock.now(), lastMonth, farOff]) await write([settled({ requestId: idAt(at) })])
