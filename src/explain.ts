@@ -1,8 +1,9 @@
 /** Explain: what an admin asks about a key's request, answered as the key's own dry run would be (CONTRACT sections 6 and 8). */
 import { GatewayError } from '../plugins/errors.ts'
-import { endpointOfPath } from './admission/endpoints.ts'
+import { endpointOfNativePath, endpointOfPath } from './admission/endpoints.ts'
 import { type Explanation, explainRefusal } from './admission/explanation.ts'
 import { readFacts } from './admission/read-facts.ts'
+import { firstPartOf } from './admission/target.ts'
 import { refusalOfPrincipal } from './auth/authenticate.ts'
 import type { Governance } from './governance.ts'
 import { route } from './providers/routing.ts'
@@ -18,11 +19,15 @@ export async function explainFor(governance: Governance, asked: ExplainRequest):
   const now = clock.now()
   const refused = refusalOfPrincipal(principal, now)
   if (refused !== null && !refused.ok) return explainRefusal(refused.refusal)
-  const target = endpointOfPath(asked.path)
+  const provider = firstPartOf(asked.path)
+  const underName = store.providerByName(provider) !== null
+  const native = underName ? endpointOfNativePath(asked.path.slice(1 + provider.length)) : null
+  const target = endpointOfPath(asked.path) ?? native
   if (target === null)
     throw new GatewayError({ code: 'invalid_request', message: 'This path is not governed.', param: 'path' })
   const body = Buffer.from(JSON.stringify(asked.body))
-  const facts = readFacts({ ...target, query: '', headers: {}, body })
+  const named = target === native && native !== null ? { native: { provider, classic: native.classic } } : {}
+  const facts = readFacts({ ...target, ...named, query: '', headers: {}, body })
   if (!facts.ok) return explainRefusal(facts.refusal)
   const routed = route(principal, facts.value, store, { aliases: settings.aliases, random: Math.random, prices, now })
   if (!routed.ok) return explainRefusal(routed.refusal)

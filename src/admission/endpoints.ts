@@ -89,6 +89,21 @@ export function endpointOfPath(path: string): GovernedPath | null {
   return pathModel === null ? null : { format: 'google', endpoint, pathModel }
 }
 
+const CLASSIC_PATH = /^\/openai\/deployments\/([^/]+)(\/.+)$/
+
+/** The same for what follows a provider's name; `classic` where the path carries one of Azure's deployments. */
+export function endpointOfNativePath(path: string): (GovernedPath & { readonly classic: boolean }) | null {
+  const [, deployment, below] = CLASSIC_PATH.exec(path) ?? []
+  if (deployment !== undefined) {
+    const classic = endpointOfPath(`/v1${below}`)
+    return classic === null ? null : { ...classic, pathModel: decoded(deployment), classic: true }
+  }
+  const { format, endpoint } = NATIVE_ROUTES.find((route) => route.path === path) ?? {}
+  if (format !== undefined && endpoint !== undefined) return { format, endpoint, pathModel: null, classic: false }
+  const known = endpointOfPath(path)
+  return known?.format === 'google' ? { ...known, classic: false } : null
+}
+
 function decoded(text: string): string | null {
   try {
     return decodeURIComponent(text)

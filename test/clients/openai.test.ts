@@ -161,6 +161,9 @@ onBothDatabases('openai', async (t, env) => {
     await openai.chat.completions.create({ model: 'gpt-4o-mini', messages, max_tokens: 100 })
     await assertCharged(program, key)
     await assert.rejects(openai.files.list(), OpenAI.PermissionDeniedError)
+    const asked = { virtual_key_id: key.id, path: '/sim/v1/chat/completions', body: { model: 'gpt-4o-mini', messages } }
+    const explained = await program.admin<{ verdict: string; provider: string }>('POST', '/explain', asked, 200)
+    assert.deepEqual([explained.verdict, explained.provider], ['allow', 'sim'])
   })
 
   await t.test('the model list shows what the key may use', async () => {
