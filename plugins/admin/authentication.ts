@@ -5,7 +5,7 @@
  * Leaves behind: `request.manager`.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyContextConfig, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { outside } from '../../src/control/bounds.ts'
 import type { Control } from '../../src/control/control.ts'
@@ -14,6 +14,7 @@ import type { Manager } from '../../src/control/management-keys.ts'
 import { notFound } from '../../src/control/refused.ts'
 import type { Actor } from '../../src/control/work.ts'
 import { type BoundKind, isBelow } from '../../src/persist/repositories/bounds.ts'
+import type { Access } from '../../src/schemas/open-api.ts'
 import { isId } from '../../src/units/id.ts'
 import { GatewayError } from '../errors.ts'
 import type { AdminApiOptions } from './index.ts'
@@ -50,8 +51,7 @@ export default fp<AdminApiOptions>(
           message: 'Send a valid management key: Authorization: Bearer <key>.',
         })
       }
-      const reads = READING.has(request.method) || request.routeOptions.config.readOnly === true
-      if (manager.role === 'viewer' && !reads) {
+      if (manager.role === 'viewer' && accessOf(request.method, request.routeOptions.config).role !== 'viewer') {
         throw new GatewayError({ code: 'forbidden', message: 'This management key may only read.' })
       }
       request.manager = manager
@@ -60,6 +60,12 @@ export default fp<AdminApiOptions>(
   },
   { name: 'admin-authentication', fastify: '5.x' },
 )
+
+/** What a route asks of a management key. */
+export function accessOf(method: string, config: FastifyContextConfig = {}): Access {
+  const reads = READING.has(method) || config.readOnly === true
+  return { role: reads ? 'viewer' : 'admin', bound: config.bound !== undefined }
+}
 
 /** What lies elsewhere does not exist for a key that is bound to a customer. What is written is looked at again by the work itself. */
 async function refuseUnbound(control: Control, request: FastifyRequest, customerId: string): Promise<void> {

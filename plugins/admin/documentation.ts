@@ -6,6 +6,8 @@ import swagger from '@fastify/swagger'
 import reference from '@scalar/fastify-api-reference'
 import fp from 'fastify-plugin'
 import manifest from '../../package.json' with { type: 'json' }
+import { type Access, complete, type Document } from '../../src/schemas/open-api.ts'
+import { accessOf } from './authentication.ts'
 
 export default fp(
   async function documentation(fastify) {
@@ -26,7 +28,21 @@ export default fp(
         security: [{ management_key: [] }],
       },
     })
-    fastify.get('/api/openapi.json', { schema: { hide: true } }, async () => fastify.swagger())
+    const access = new Map<string, Access>()
+    fastify.addHook('onRoute', ({ method, url, config }) => {
+      // `/api/teams/:id` stands there as `/api/teams/{id}`.
+      const path = url.replaceAll(/:(\w+)/g, '{$1}')
+      for (const one of [method].flat()) access.set(`${one} ${path}`, accessOf(one, config))
+    })
+    let document: object | null = null
+    fastify.get('/api/openapi.json', { schema: { hide: true } }, async () => {
+      document ??= complete(
+        // Its types leave open what may be a reference; ours has none.
+        fastify.swagger() as unknown as Document,
+        (method, path) => access.get(`${method} ${path}`) ?? accessOf(method, {}),
+      )
+      return document
+    })
     // Script and fonts are served from here or left out: the page must work without a network.
     await fastify.register(reference, {
       routePrefix: '/docs',
