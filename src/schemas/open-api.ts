@@ -98,7 +98,7 @@ function errorsOf({ parameters = [], requestBody }: Operation, method: string, p
 }
 
 /** A value that fits a schema, for people: of its own examples where it has any. */
-export function exampleOf(schema: Schema): unknown {
+function exampleOf(schema: Schema): unknown {
   if (schema.const !== undefined) return schema.const
   if (schema.examples !== undefined && schema.examples.length > 0) return schema.examples[0]
   if (schema.default !== undefined) return schema.default
