@@ -35,7 +35,7 @@ export async function localAdmin({ config, file, log }: LocalAdminOptions): Prom
       ...file,
       settings: { ...file.settings, database: { ...file.settings.database, atStart: 'stop' as const } },
     }
-    const { books, governance, control, managementKeys, rootKey } = await openState(
+    const { books, governance, control, managementKeys, rootKey, secret } = await openState(
       { config, file: stopping, log, lockWaitMs: 0, onFatal },
       opened,
     )
@@ -60,6 +60,7 @@ export async function localAdmin({ config, file, log }: LocalAdminOptions): Prom
       testAlert: NO_ALERTING.test,
       metrics: createMetrics({ ...parts, tracker: new UsageTracker({ ...governance, log }) }),
       metricsOpen: false,
+      secret,
     })
     // What was changed may have left facts in the journal, such as a limit's reset.
     opened.add(() => persister.close())

@@ -9,6 +9,7 @@ import { call } from './commands/admin-client.ts'
 import { type JournalOptions, showJournal } from './commands/journal.ts'
 import { type CreateKeyOptions, createKey, disableKey, listKeys, rotateKey } from './commands/keys.ts'
 import { reportDifferences } from './commands/rebuild.ts'
+import { exportTo, importFrom } from './commands/transfer.ts'
 import { readConfig } from './config.ts'
 import { MIGRATE_ACTIONS, type MigrateAction, migrate } from './migrate.ts'
 import { type OpenedAdmin, openAdmin } from './open-admin.ts'
@@ -119,6 +120,30 @@ program
   })
 
 program
+  .command('export')
+  .description('write everything that lasts to one file: entities, keys by their hashes, what limits have used')
+  .argument('[file]', 'where to; without it to standard output')
+  .addHelpText(
+    'after',
+    '\nCredentials of providers stay encrypted with BURSAR_SECRET.\n\nExample:\n  bursar export bursar.json',
+  )
+  .action((file: string | undefined) => withAdmin(({ client }) => exportTo(client, file, process.stdout)))
+
+program
+  .command('import')
+  .description('bring an exported file in, all of it or nothing')
+  .argument('<file>', 'as bursar export has written it')
+  .option('--without-credentials', 'leave the credentials of providers out')
+  .option('--json', 'print the counts as JSON')
+  .addHelpText(
+    'after',
+    '\nWhat is there already takes the fields of the file and keeps what it has used.\n\nExample:\n  bursar import bursar.json',
+  )
+  .action((file: string, options: { withoutCredentials?: boolean; json?: boolean }) =>
+    withAdmin(({ client }) => importFrom(client, file, options, print, progress())),
+  )
+
+program
   .command('sim')
   .description('run the simulated provider alone')
   .option('--port <port>', 'port to listen on', port, 8090)
@@ -139,6 +164,19 @@ async function withAdmin<T>(work: (opened: OpenedAdmin) => Promise<T>): Promise<
     return await work(opened)
   } finally {
     await opened.client.close()
+  }
+}
+
+/** A bar on a terminal, and nothing in a log. */
+function progress(): (share: number) => void {
+  if (!process.stderr.isTTY) return () => {}
+  let shown = -1
+  return (share) => {
+    const percent = Math.min(100, Math.floor(share * 100))
+    if (percent === shown) return
+    shown = percent
+    const done = '█'.repeat(percent / 4)
+    process.stderr.write(`\r${done.padEnd(25, '░')} ${percent} %${percent === 100 ? '\n' : ''}`)
   }
 }
 

@@ -148,6 +148,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     testAlert: () => alerting.test(),
     metrics,
     metricsOpen: config.metricsOpen,
+    secret: state.secret,
   })
   // The admin side goes first, so that the last dump, which comes with the gateway's end, has everything.
   opened.add(() => gatewayApp.close())

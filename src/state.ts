@@ -39,6 +39,8 @@ export interface State {
   readonly control: Control
   readonly managementKeys: ManagementKeys
   readonly rootKey: string
+  /** BURSAR_SECRET, given or made. */
+  readonly secret: string
   readonly loading: LoadParts
 }
 
@@ -55,7 +57,8 @@ export async function openState(options: StateOptions, opened: Closers): Promise
   if (config.databaseUrl === null && !existsSync(join(dataDir.path, 'database'))) {
     log.info({}, 'first start: making the embedded database takes some seconds')
   }
-  const books = await openBooksOf(options, dataDir)
+  const secret = config.secret ?? readOrCreateSecretFile(dataDir.path, 'secret')
+  const books = await openBooksOf(options, dataDir, secret)
   opened.add(() => books.close())
 
   const governance = createGovernance({ settings, clock, facts: books.journal, log })
@@ -74,17 +77,18 @@ export async function openState(options: StateOptions, opened: Closers): Promise
   })
   const managementKeys = new ManagementKeys(control, rootKey)
   await managementKeys.load()
-  return { dataDir, books, governance, control, managementKeys, rootKey, loading }
+  return { dataDir, books, governance, control, managementKeys, rootKey, secret, loading }
 }
 
 function openBooksOf(
   { config, file, log, signal, lockWaitMs, onFatal }: StateOptions,
   dataDir: DataDir,
+  secret: string,
 ): Promise<Books> {
   return openBooks({
     dataDir,
     databaseUrl: config.databaseUrl,
-    secret: config.secret ?? readOrCreateSecretFile(dataDir.path, 'secret'),
+    secret,
     journal: file.settings.journal,
     database: file.settings.database,
     clock: systemClock,

@@ -42,7 +42,8 @@ export async function reloadStore({ books, governance, log }: LoadParts, since: 
     secrets: books.secrets,
     targets: {
       entities: (changes) => read.push(...changes),
-      addresses: () => {},
+      // Those of users that have come with an import; what is in memory of the others is no older.
+      addresses: (seen) => governance.addresses.load(seen),
       meter: (limitId, state) => {
         if (ledger.meterOf(limitId) === null) restores.push(() => ledger.restore(limitId, state))
       },

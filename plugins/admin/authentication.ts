@@ -27,6 +27,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route that changes nothing although its method says so: viewers may use it. */
     readOnly?: boolean
+    /** A route that shows what viewers may not see although it only reads. */
+    needsAdmin?: boolean
     /** What the route's `:id` is, where management keys that are bound to a customer may use it; absent = they may not. */
     bound?: BoundKind
   }
@@ -63,7 +65,7 @@ export default fp<AdminApiOptions>(
 
 /** What a route asks of a management key. */
 export function accessOf(method: string, config: FastifyContextConfig = {}): Access {
-  const reads = READING.has(method) || config.readOnly === true
+  const reads = (READING.has(method) && config.needsAdmin !== true) || config.readOnly === true
   return { role: reads ? 'viewer' : 'admin', bound: config.bound !== undefined }
 }
 

@@ -23,6 +23,7 @@ import prices from './prices.ts'
 import providers from './providers.ts'
 import reports from './reports.ts'
 import system from './system.ts'
+import transfer from './transfer.ts'
 import userActions from './user-actions.ts'
 import users from './users.ts'
 import virtualKeys from './virtual-keys.ts'
@@ -41,6 +42,8 @@ export interface AdminApiOptions {
   metrics: Pick<Metrics, 'text' | 'contentType'>
   /** `/metrics` without a management key. */
   metricsOpen: boolean
+  /** BURSAR_SECRET, by which an import reads the credentials of another installation. */
+  secret: string
   /** Sends a test alert to the webhook; null when none is configured. */
   testAlert: () => Promise<{ id: string; error: string | null } | null>
 }
@@ -74,7 +77,7 @@ const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fa
     async (api) => {
       api.register(authentication, options)
       const resources = [customers, users, userActions, virtualKeys, limits, providers, prices, managementKeys]
-      for (const group of [...resources, reports, system]) api.register(group, options)
+      for (const group of [...resources, reports, system, transfer]) api.register(group, options)
     },
     { prefix: '/api' },
   )

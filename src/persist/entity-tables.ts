@@ -23,6 +23,7 @@ export interface InstallationTable {
   secret_salt: string
   secret_check: string
   created_at: TimeWithDefault
+  imported_at: TimeOrNull
 }
 
 export interface SchemaMigrationsTable {

@@ -56,58 +56,61 @@ type Trx = Transaction<Tables>
 const PIECE_ROWS = 5_000
 
 /** Throws when the database cannot be read; not for what single rows contain. */
-export async function load({ db, secrets, targets }: LoadOptions): Promise<LoadReport> {
-  const counts = { customer: 0, team: 0, user: 0, virtual_key: 0, limit: 0, provider: 0, price: 0 }
-  const problems: LoadProblem[] = []
+export async function load({ db, ...options }: LoadOptions): Promise<LoadReport> {
   return await db
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
-    .execute(async (trx) => {
-      const keys = await providerKeys(trx)
-      const shared = new Shared()
-      await put('customer', trx.selectFrom('customers').selectAll().compile(), customerFromRow)
-      await put('team', trx.selectFrom('teams').selectAll().compile(), teamFromRow)
-      await put('user', trx.selectFrom('users').selectAll().compile(), userFromRow)
-      await put('virtual_key', trx.selectFrom('virtual_keys').selectAll().compile(), virtualKeyFromRow)
-      // Where two providers could serve a model, the older one is asked first.
-      const providers = trx.selectFrom('providers').selectAll().orderBy('created_at').orderBy('id')
-      await put('provider', providers.compile(), (row) => providerFromRow(row, keys.get(row.id) ?? [], secrets))
-      await put('price', trx.selectFrom('prices').selectAll().compile(), priceFromRow)
-      await put('limit', trx.selectFrom('limits').selectAll().compile(), (row) => limitFromRow(shared.limit(row)))
-      for await (const rows of pieces(trx, trx.selectFrom('user_ips').selectAll().compile())) {
-        targets.addresses(rows.map(addressFromRow))
-      }
-      for await (const rows of pieces(trx, meterRows(trx))) {
-        for (const row of rows) targets.meter(row.limit_id, meterState(row))
-      }
-      return { counts, problems }
+    .execute((trx) => loadWithin(trx, options))
+}
 
-      async function put<K extends EntityKind, R extends { readonly id: string }>(
-        kind: K,
-        query: CompiledQuery<R>,
-        entityFrom: (row: R) => EntityByKind[K],
-      ): Promise<void> {
-        for await (const rows of pieces(trx, query)) {
-          const changes: Change[] = []
-          for (const row of rows) {
-            try {
-              const entity = entityFrom(row)
-              changes.push({ op: 'put', kind, entity } as Change)
-              if ('invalid' in entity && entity.invalid !== null) report(kind, row, entity.invalid)
-            } catch (error) {
-              report(kind, row, error instanceof Error ? error.message : String(error))
-            }
-          }
-          counts[kind] += changes.length
-          targets.entities(changes)
+/** The same within a transaction that somebody else has begun. */
+export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOptions, 'db'>): Promise<LoadReport> {
+  const counts = { customer: 0, team: 0, user: 0, virtual_key: 0, limit: 0, provider: 0, price: 0 }
+  const problems: LoadProblem[] = []
+  const keys = await providerKeys(trx)
+  const shared = new Shared()
+  await put('customer', trx.selectFrom('customers').selectAll().compile(), customerFromRow)
+  await put('team', trx.selectFrom('teams').selectAll().compile(), teamFromRow)
+  await put('user', trx.selectFrom('users').selectAll().compile(), userFromRow)
+  await put('virtual_key', trx.selectFrom('virtual_keys').selectAll().compile(), virtualKeyFromRow)
+  // Where two providers could serve a model, the older one is asked first.
+  const providers = trx.selectFrom('providers').selectAll().orderBy('created_at').orderBy('id')
+  await put('provider', providers.compile(), (row) => providerFromRow(row, keys.get(row.id) ?? [], secrets))
+  await put('price', trx.selectFrom('prices').selectAll().compile(), priceFromRow)
+  await put('limit', trx.selectFrom('limits').selectAll().compile(), (row) => limitFromRow(shared.limit(row)))
+  for await (const rows of pieces(trx, trx.selectFrom('user_ips').selectAll().compile())) {
+    targets.addresses(rows.map(addressFromRow))
+  }
+  for await (const rows of pieces(trx, meterRows(trx))) {
+    for (const row of rows) targets.meter(row.limit_id, meterState(row))
+  }
+  return { counts, problems }
+
+  async function put<K extends EntityKind, R extends { readonly id: string }>(
+    kind: K,
+    query: CompiledQuery<R>,
+    entityFrom: (row: R) => EntityByKind[K],
+  ): Promise<void> {
+    for await (const rows of pieces(trx, query)) {
+      const changes: Change[] = []
+      for (const row of rows) {
+        try {
+          const entity = entityFrom(row)
+          changes.push({ op: 'put', kind, entity } as Change)
+          if ('invalid' in entity && entity.invalid !== null) report(kind, row, entity.invalid)
+        } catch (error) {
+          report(kind, row, error instanceof Error ? error.message : String(error))
         }
       }
+      counts[kind] += changes.length
+      targets.entities(changes)
+    }
+  }
 
-      function report(kind: EntityKind, row: { readonly id: string; readonly name?: string }, reason: string): void {
-        problems.push({ kind, id: row.id, name: row.name ?? row.id, reason })
-      }
-    })
+  function report(kind: EntityKind, row: { readonly id: string; readonly name?: string }, reason: string): void {
+    problems.push({ kind, id: row.id, name: row.name ?? row.id, reason })
+  }
 }
 
 /** The rows of a query through a cursor, so that a million of them are never in memory at once. */

@@ -47,6 +47,7 @@ export interface Differences {
 /** Differences that are named one by one; `rebuild --apply` mends all of them. */
 const NAMED_MAX = 1_000
 const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
 
 /** Changes nothing. `kept`: events younger than this many ms are kept by the retention. */
 export async function compareBooks(db: Kysely<Tables>, now: number, kept: number): Promise<Differences> {
@@ -92,9 +93,13 @@ async function compare(trx: Kysely<Tables>, now: number, kept: number): Promise<
  * `since` was ever counted there is no such month.
  */
 async function hoursSince(trx: Kysely<Tables>, since: number): Promise<number> {
-  const { rows } = await sql<{ older: boolean }>`
-    select exists(select from usage_hourly where hour < ${timestamp(since)}) as older`.execute(trx)
-  return rows[0]?.older === true ? since + DAY_MS : since
+  const { rows } = await sql<{ older: boolean; imported_at: number | null }>`
+    select exists(select from usage_hourly where hour < ${timestamp(since)}) as older,
+      (select imported_at from installation) as imported_at`.execute(trx)
+  const [{ older = false, imported_at: importedAt = null } = {}] = rows
+  const kept = older ? since + DAY_MS : since
+  // What came with an import has no events here, up to the hour in which it came.
+  return importedAt === null ? kept : Math.max(kept, (Math.floor(importedAt / HOUR_MS) + 1) * HOUR_MS)
 }
 
 async function namedAndCounted<R extends object, T>(

@@ -99,6 +99,7 @@ export async function makeAdmin(
     reload: async () => {},
     explain: () => ({}),
     testAlert: async () => null,
+    secret: 'a secret for tests',
     metrics: { text: async () => '', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
     metricsOpen: false,
     ...options,
