@@ -1,13 +1,15 @@
 /**
  * Gateway: the flow of a request, as a list of registrations. Their order is the security boundary, so it is written out here.
  *
- *   auth → forms → request-facts → rate-limiter, budget-resolver (gates) → admission → proxy → usage-tracker
+ *   auth → forms → request-facts → rate-limiter, budget-resolver (gates) → before-admission → admission → proxy → usage-tracker
  *
  * The flow is a scope of its own: its hooks apply to proxied routes and to what a key may ask about itself, and to nothing else.
  */
 import type { FastifyPluginAsync } from 'fastify'
 import admission from '../plugins/admission.ts'
+import afterSettlement from '../plugins/after-settlement.ts'
 import auth from '../plugins/auth.ts'
+import beforeAdmission from '../plugins/before-admission.ts'
 import budgetResolver from '../plugins/budget-resolver.ts'
 import database from '../plugins/database.ts'
 import drain from '../plugins/drain.ts'
@@ -25,7 +27,9 @@ import selfService from '../plugins/self-service.ts'
 import storedResponses from '../plugins/stored-responses.ts'
 import usageTracker from '../plugins/usage-tracker.ts'
 import webSockets from '../plugins/web-sockets.ts'
+import type { Extensions } from './extension/extensions.ts'
 import type { Governance } from './governance.ts'
+import type { LoadedPlugin } from './load-plugins.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Database } from './persist/database.ts'
 import type { Persister } from './persist/persister.ts'
@@ -39,6 +43,9 @@ export interface GatewayOptions {
   readonly health: HealthState
   readonly tracker: UsageTracker
   readonly metrics: Metrics
+  /** The hooks of platform teams' plugins, and what these register besides. */
+  readonly extensions: Extensions
+  readonly plugins: readonly LoadedPlugin[]
   /** CIDR list: whose `X-Forwarded-For` counts. */
   readonly trustedProxies: readonly string[]
 }
@@ -64,10 +71,14 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async function gateway(app, 
     // What is enforced: requests, tokens and concurrency; cost.
     scope.register(rateLimiter)
     scope.register(budgetResolver)
+    // What platform teams say to it.
+    scope.register(beforeAdmission, { extensions: options.extensions, plugins: options.plugins })
     // One indivisible hold on everything the gates have named.
     scope.register(admission)
     // Ends every attempt once, whatever happens to the socket.
     scope.register(usageTracker, { tracker: options.tracker })
+    // Platform teams hear of it.
+    scope.register(afterSettlement, { extensions: options.extensions })
     // Counts what the flow does.
     scope.register(metrics, { metrics: options.metrics })
     // Connections that want to leave HTTP come the same way.

@@ -22,6 +22,7 @@ export interface LocalAdminOptions {
   readonly log: ReturnType<typeof createLog>
 }
 
+const NO_PLUGINS = { failures: [] }
 const NO_ALERTING = { waiting: 0, test: async () => null, close: async () => {} }
 
 /** Throws errors whose messages are lines for the operator, `DataDirError` where another process holds the directory. */
@@ -58,7 +59,7 @@ export async function localAdmin({ config, file, log }: LocalAdminOptions): Prom
       reload: async () => {},
       explain: (asked) => explainFor(governance, asked),
       testAlert: NO_ALERTING.test,
-      metrics: createMetrics({ ...parts, tracker: new UsageTracker({ ...governance, log }) }),
+      metrics: createMetrics({ ...parts, extensions: NO_PLUGINS, tracker: new UsageTracker({ ...governance, log }) }),
       metricsOpen: false,
       secret,
     })

@@ -1,5 +1,6 @@
 /** Observability: the metrics of this process, read off its parts. */
 import type { Alerting } from './alerting.ts'
+import type { Extensions } from './extension/extensions.ts'
 import type { Governance } from './governance.ts'
 import { FullestLimits } from './metrics/fullest-limits.ts'
 import { Metrics } from './metrics/metrics.ts'
@@ -15,6 +16,7 @@ export interface ObservedParts {
   readonly journal: Journal
   readonly persister: Persister
   readonly alerting: Alerting
+  readonly extensions: Pick<Extensions, 'failures'>
 }
 
 export function createMetrics(parts: ObservedParts): Metrics {
@@ -27,7 +29,14 @@ export function createMetrics(parts: ObservedParts): Metrics {
   })
 }
 
-function readOperations({ governance, tracker, journal, persister, alerting }: ObservedParts): OperationsReading {
+function readOperations({
+  governance,
+  tracker,
+  journal,
+  persister,
+  alerting,
+  extensions,
+}: ObservedParts): OperationsReading {
   const { store, ledger, clock } = governance
   const { state } = persister
   return {
@@ -42,6 +51,7 @@ function readOperations({ governance, tracker, journal, persister, alerting }: O
     quarantined: state.quarantined,
     databaseReachable: !state.databaseAway,
     alertsWaiting: alerting.waiting,
+    pluginFailures: extensions.failures,
     limits: store.limits.size,
     virtualKeys: store.virtualKeys.size,
   }

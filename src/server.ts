@@ -13,10 +13,12 @@ import type { ReadConfigFile } from './control/read-config.ts'
 import { tidyTemporaryUsers } from './control/temporary-users.ts'
 import { declare } from './declared.ts'
 import { explainFor } from './explain.ts'
+import { Extensions } from './extension/extensions.ts'
 import { makeFirstKey } from './first-key.ts'
 import gateway from './gateway.ts'
 import type { Governance } from './governance.ts'
 import { createApp, listen, mustBeFree } from './listeners.ts'
+import { loadPlugins } from './load-plugins.ts'
 import type { createLog } from './log.ts'
 import { createMetrics } from './observability.ts'
 import type { Books } from './persist/books.ts'
@@ -79,6 +81,9 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
 
   await mustBeFree('BURSAR', config.gateway)
   await mustBeFree('BURSAR_ADMIN', config.admin)
+  const plugins = config.configFile === null ? [] : await loadPlugins(file, config.configFile)
+  const hooks = plugins.map((plugin) => plugin.hooks)
+  const extensions = new Extensions(hooks, log)
   const state = await openState(options, opened)
   const { dataDir, books, governance, control, managementKeys, loading } = state
   const { store } = governance
@@ -116,7 +121,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     })
 
   const tracker = new UsageTracker({ ...governance, log })
-  const metrics = createMetrics({ governance, tracker, journal: books.journal, persister, alerting })
+  const metrics = createMetrics({ governance, tracker, journal: books.journal, persister, alerting, extensions })
   const gatewayApp = createApp(log, settings.server.bodyLimitBytes)
   gatewayApp.register(gateway, {
     governance,
@@ -125,6 +130,8 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     health,
     tracker,
     metrics,
+    extensions,
+    plugins,
     trustedProxies: config.trustedProxies,
   })
   const adminApp = createApp(log, settings.server.bodyLimitBytes)

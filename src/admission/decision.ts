@@ -3,9 +3,13 @@
  */
 import type { ErrorCode } from '../schemas/errors.ts'
 
+declare const declared: unique symbol
+/** A code that the plugin of a platform team has declared; its status comes with the refusal. */
+export type TeamCode = string & { readonly [declared]: true }
+
 /** Why a request is refused, in the form every caller's error body is made from. */
 export interface Refusal {
-  readonly code: ErrorCode
+  readonly code: ErrorCode | TeamCode
   /** For people; never a key, a prompt or another tenant's id. */
   readonly message: string
   /** HTTP status, where it differs from the code's usual one. */

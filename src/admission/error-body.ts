@@ -27,13 +27,14 @@ const WORDS: Readonly<Record<number, Readonly<Record<ApiFormat, string>>>> = {
 }
 
 /** Refusals that a limit made: their clients are told whether to retry. */
-const BY_LIMIT: ReadonlySet<ErrorCode> = new Set(['rate_limited', 'budget_exceeded', 'limit_unreachable'])
+const BY_LIMIT: ReadonlySet<string> = new Set(['rate_limited', 'budget_exceeded', 'limit_unreachable'])
 
 /** A wait of up to so many seconds is worth an SDK's automatic retry. */
 const RETRY_WAIT_MAX_S = 60
 
 export function statusOf(refusal: Refusal): number {
-  return refusal.status ?? ERRORS[refusal.code].status
+  const { code, status } = refusal
+  return status ?? (Object.hasOwn(ERRORS, code) ? ERRORS[code as ErrorCode].status : ERRORS.forbidden.status)
 }
 
 /** The word for a status; a status without one of its own takes its class's. */

@@ -5,7 +5,6 @@
 import type { Shortfall } from '../ledger/hold.ts'
 import type { ReadMeters } from '../ledger/reading.ts'
 import type { Candidate } from '../providers/candidate.ts'
-import type { ErrorCode } from '../schemas/errors.ts'
 import { formatUsd } from '../units/money.ts'
 import type { Admission, AdmissionRequest, Proposal } from './admission.ts'
 import type { Refusal } from './decision.ts'
@@ -22,7 +21,7 @@ export interface ExplainedLimit extends PresentedLimit {
 
 export interface Explanation {
   readonly verdict: 'allow' | 'refuse'
-  readonly code: ErrorCode | null
+  readonly code: Refusal['code'] | null
   readonly message: string | null
   readonly provider: string | null
   readonly model: string | null

@@ -36,8 +36,8 @@ export interface ReceivedForm {
   readonly upload: Upload
 }
 
-const TAGS_MAX = 5
-const TAG_LENGTH_MAX = 64
+export const TAGS_MAX = 5
+export const TAG_LENGTH_MAX = 64
 
 /** The facts of a request, or why it cannot be read (`invalid_request`). Nothing of the body is repeated in a refusal. */
 export function readFacts(source: RequestSource): Result<RequestFacts> {

@@ -21,6 +21,8 @@ export interface ReadConfigFile {
   readonly settings: Settings
   /** The one line for a problem that applying the file has found. */
   explain(error: ControlError): ConfigFileError
+  /** The same for the first of these. */
+  explainProblems(problems: readonly Problem[]): ConfigFileError
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -55,6 +57,7 @@ export function readConfigFile(name: string, text: string, env: Environment): Re
   return {
     config,
     settings,
+    explainProblems: (found) => explain(found, 'cannot be used'),
     explain: ({ refusal }) => explain(isProblems(refusal.details) ? refusal.details : [], refusal.message),
   }
 }

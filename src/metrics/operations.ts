@@ -15,6 +15,8 @@ export interface OperationsReading {
   readonly quarantined: number
   readonly databaseReachable: boolean
   readonly alertsWaiting: number
+  /** Hooks of platform teams' plugins that have failed. */
+  readonly pluginFailures: readonly { readonly plugin: string; readonly hook: string; readonly count: number }[]
   readonly limits: number
   readonly virtualKeys: number
 }
@@ -40,6 +42,10 @@ export function defineOperations(definer: Definer, operations: () => OperationsR
       if (shown !== null) set({}, shown)
     })
   }
+  const failed = 'Hooks of plugins that threw, took too long or answered something else.'
+  definer.counter('bursar_plugin_failures_total', failed, ['plugin', 'hook'], (set) => {
+    for (const { plugin, hook, count } of operations().pluginFailures) set({ plugin, hook }, count)
+  })
   const help = 'Holds that nobody resolved in time: each one is a bug.'
   definer.counter('bursar_holds_expired_total', help, [], (set) => set({}, operations().holdsExpired))
 }

@@ -199,14 +199,19 @@ export const SettingsFields = {
         {
           path: Type.String({
             minLength: 1,
-            description: 'A file or a package.',
+            description: 'A file, relative to this one, or a package.',
             examples: ['./plugins/office-hours.ts'],
           }),
-          options: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Handed to the plugin.' })),
+          options: Type.Optional(
+            Type.Record(Type.String(), Type.Unknown(), {
+              description: 'Handed to the plugin; checked by the schema it exports.',
+            }),
+          ),
+          timeout: Type.Optional(ExactDuration({ description: 'How long one of its hooks may take.', default: '1s' })),
         },
         { additionalProperties: false },
       ),
-      { description: 'Fastify plugins of your own, registered in the gateway.', default: [] },
+      { description: 'Plugins of your own (definePlugin), loaded into the gateway.', default: [] },
     ),
   ),
   stream_cost_comment: Type.Optional(

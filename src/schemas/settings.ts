@@ -26,6 +26,8 @@ export interface UserDefaults {
 export interface PluginSetting {
   readonly path: string
   readonly options: Readonly<Record<string, unknown>>
+  /** How long one of its hooks may take. */
+  readonly timeoutMs: number
 }
 
 export interface Settings {
@@ -97,7 +99,11 @@ export function settingsOf(text: SettingsText): Settings {
       retention: { events: read(parseDuration, database?.retention?.events ?? '13M') },
     },
     alerts: { webhook: alerts?.webhook ? { url: alerts.webhook.url, secret: alerts.webhook.secret ?? null } : null },
-    plugins: (text.plugins ?? []).map(({ path, options }) => ({ path, options: options ?? {} })),
+    plugins: (text.plugins ?? []).map(({ path, options, timeout }) => ({
+      path,
+      options: options ?? {},
+      timeoutMs: read(parseExactMs, timeout ?? '1s'),
+    })),
     streamCostComment: text.stream_cost_comment ?? true,
     onAbort: text.on_abort ?? 'finish',
   }

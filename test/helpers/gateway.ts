@@ -2,7 +2,9 @@
 import type { TestContext } from 'node:test'
 import Fastify, { type FastifyInstance } from 'fastify'
 import admission from '../../plugins/admission.ts'
+import afterSettlement from '../../plugins/after-settlement.ts'
 import auth from '../../plugins/auth.ts'
+import beforeAdmission from '../../plugins/before-admission.ts'
 import budgetResolver from '../../plugins/budget-resolver.ts'
 import errorHandler, { frameworkErrors } from '../../plugins/error-handler.ts'
 import forms, { type FormsOptions } from '../../plugins/forms.ts'
@@ -15,6 +17,7 @@ import storedResponses, { type StoredResponsesOptions } from '../../plugins/stor
 import usageTracker from '../../plugins/usage-tracker.ts'
 import webSockets from '../../plugins/web-sockets.ts'
 import { generateVirtualKey, hashKey } from '../../src/auth/virtual-key.ts'
+import type { Extensions } from '../../src/extension/extensions.ts'
 import { createGovernance, type Governance } from '../../src/governance.ts'
 import type { UsageEvent } from '../../src/ledger/facts.ts'
 import type { MeterReading } from '../../src/ledger/reading.ts'
@@ -76,6 +79,8 @@ export interface TestGatewayOptions {
   readonly proxy?: ProxyOptions
   readonly forms?: FormsOptions
   readonly find?: StoredResponsesOptions['find']
+  /** Hooks of platform teams' plugins. */
+  readonly extensions?: Extensions
   readonly plugins?: (scope: FastifyInstance) => void
 }
 
@@ -101,8 +106,10 @@ export async function startGateway(t: TestContext, options: TestGatewayOptions =
     scope.register(requestFacts, { random: () => 0 })
     scope.register(rateLimiter)
     scope.register(budgetResolver)
+    if (options.extensions !== undefined) scope.register(beforeAdmission, { extensions: options.extensions })
     scope.register(admission)
     scope.register(usageTracker, { tracker })
+    if (options.extensions !== undefined) scope.register(afterSettlement, { extensions: options.extensions })
     options.plugins?.(scope)
     scope.register(webSockets)
     scope.register(proxy, options.proxy ?? {})

@@ -36,6 +36,7 @@ function metricsOf(here = world(), shownMax?: number) {
       dumpMs: 250,
       quarantined: 2,
       databaseReachable: false,
+      pluginFailures: [{ plugin: 'office-hours', hook: 'beforeAdmission', count: 2 }],
       alertsWaiting: 4,
       limits: 9,
       virtualKeys: 8,
