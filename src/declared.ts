@@ -54,7 +54,10 @@ export async function declare({ control, store, file, env, dataDir, log }: Decla
 }
 
 /** The configuration with the providers of the environment beside the file's own; the file wins where both name one. */
-function withEnvironment(read: ReadConfigFile, env: Readonly<Record<string, string | undefined>>): ReadConfigFile {
+export function withEnvironment(
+  read: ReadConfigFile,
+  env: Readonly<Record<string, string | undefined>>,
+): ReadConfigFile {
   const inFile = read.config.providers ?? []
   const named = new Set(inFile.map(({ name }) => name.toLowerCase()))
   const added = providersFromEnvironment(env)

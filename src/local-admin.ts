@@ -1,7 +1,7 @@
 /** Local admin: the admin API in this process, on a data directory that no gateway holds. Listens nowhere, and starts no worker. */
 import admin from './admin.ts'
 import { Closers } from './closers.ts'
-import { AdminCallError, type AdminClient, refusalLine } from './commands/admin-client.ts'
+import { type AdminClient, refusedCall } from './commands/admin-client.ts'
 import type { Config } from './config.ts'
 import type { ReadConfigFile } from './control/read-config.ts'
 import { CLI_ACTOR } from './control/work.ts'
@@ -88,7 +88,7 @@ export async function localAdmin({ config, file, log }: LocalAdminOptions): Prom
         if (answer.statusCode < 300) return answer.stream()
         let text = ''
         for await (const piece of answer.stream()) text += String(piece)
-        throw new AdminCallError(refusalLine(answer.statusCode, text))
+        throw refusedCall(answer.statusCode, text)
       },
       close: () => opened.close(),
     }

@@ -6,13 +6,15 @@
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { call } from './commands/admin-client.ts'
+import { reportChanges } from './commands/dry-run.ts'
+import { exportYaml } from './commands/export-yaml.ts'
 import { type JournalOptions, showJournal } from './commands/journal.ts'
 import { type CreateKeyOptions, createKey, disableKey, listKeys, rotateKey } from './commands/keys.ts'
 import { reportDifferences } from './commands/rebuild.ts'
 import { exportTo, importFrom } from './commands/transfer.ts'
 import { readConfig } from './config.ts'
 import { MIGRATE_ACTIONS, type MigrateAction, migrate } from './migrate.ts'
-import { type OpenedAdmin, openAdmin } from './open-admin.ts'
+import { dryRun, type OpenedAdmin, openAdmin } from './open-admin.ts'
 import { applyRebuild } from './rebuild.ts'
 import type { ConsistencyView } from './schemas/reports.ts'
 import { serve } from './serve.ts'
@@ -26,8 +28,13 @@ const program = new Command('bursar')
 program
   .command('serve')
   .description('run the gateway and its admin API')
-  .addHelpText('after', '\nExample:\n  OPENAI_API_KEY=sk-… bursar serve')
-  .action(() => serve(process.env, process.cwd()))
+  .option('--dry-run', 'show what bursar.yaml and the environment would change, and change nothing')
+  .option('--json', 'with --dry-run: as JSON')
+  .addHelpText('after', '\nExample:\n  OPENAI_API_KEY=sk-… bursar serve\n  bursar serve --dry-run')
+  .action(async ({ dryRun: isDryRun, json }: { dryRun?: boolean; json?: boolean }) => {
+    if (isDryRun === true) reportChanges(await dryRun(process.env, process.cwd()), { json }, print)
+    else await serve(process.env, process.cwd())
+  })
 
 program
   .command('migrate')
@@ -123,11 +130,16 @@ program
   .command('export')
   .description('write everything that lasts to one file: entities, keys by their hashes, what limits have used')
   .argument('[file]', 'where to; without it to standard output')
+  .option('--yaml', 'the entities alone, as bursar.yaml declares them, to standard output')
   .addHelpText(
     'after',
     '\nCredentials of providers stay encrypted with BURSAR_SECRET.\n\nExample:\n  bursar export bursar.json',
   )
-  .action((file: string | undefined) => withAdmin(({ client }) => exportTo(client, file, process.stdout)))
+  .action((file: string | undefined, { yaml }: { yaml?: boolean }) =>
+    withAdmin(async ({ client }) =>
+      yaml === true ? print(await exportYaml(client)) : await exportTo(client, file, process.stdout),
+    ),
+  )
 
 program
   .command('import')

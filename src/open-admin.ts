@@ -4,14 +4,17 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AdminClient } from './commands/admin-client.ts'
+import { AdminCallError, type AdminClient, call } from './commands/admin-client.ts'
 import { remoteAdmin } from './commands/remote-admin.ts'
 import { type Config, readConfig } from './config.ts'
 import { loadConfigFile } from './control/config-start.ts'
 import { readConfigFile } from './control/read-config.ts'
+import { ControlError } from './control/refused.ts'
+import { withEnvironment } from './declared.ts'
 import { type LocalAdminOptions, localAdmin } from './local-admin.ts'
 import { createLog } from './log.ts'
 import { DataDirError } from './persist/data-dir.ts'
+import type { ConfigDifferences } from './schemas/config-file.ts'
 import { announcedAdmin } from './state.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -54,4 +57,19 @@ function keyOf(config: Config): string {
   if (config.adminKey !== null) return config.adminKey
   if (existsSync(path)) return readFileSync(path, 'utf8').trim()
   throw new Error(`BURSAR_ADMIN_KEY: set it to a management key (there is none in ${config.dataDir})`)
+}
+
+/** What a start would change, asked of the admin API. A problem of the file is told with its line. */
+export async function dryRun(env: Environment, cwd: string): Promise<ConfigDifferences> {
+  const { file } = await readSetup(readConfig(env, cwd), env)
+  const { client } = await openAdmin(env, cwd)
+  try {
+    return await call<ConfigDifferences>(client, 'POST', '/config/dry-run', withEnvironment(file, env).config)
+  } catch (error) {
+    if (!(error instanceof AdminCallError) || error.problems.length === 0) throw error
+    const { message, problems } = error
+    throw file.explain(new ControlError({ code: 'invalid_request', message, details: problems }))
+  } finally {
+    await client.close()
+  }
 }

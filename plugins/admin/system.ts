@@ -1,7 +1,9 @@
 /** The process as the admin API shows it: its state, a reload after direct SQL, explanations, and whether the books add up. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@fastify/type-provider-typebox'
+import { rehearseConfig } from '../../src/control/apply-config.ts'
 import { consistencyOf } from '../../src/control/reports.ts'
+import { ConfigDifferences, ConfigFile } from '../../src/schemas/config-file.ts'
 import * as schemas from '../../src/schemas/reports.ts'
 import type { AdminApiOptions } from './index.ts'
 import { NoBody, reads } from './responses.ts'
@@ -47,6 +49,20 @@ const system: FastifyPluginAsyncTypebox<AdminApiOptions> = async function system
       await reload()
       return { reloaded: true as const }
     },
+  )
+
+  api.post(
+    '/config/dry-run',
+    {
+      schema: {
+        tags,
+        summary: 'What a bursar.yaml would change',
+        description: 'The file as JSON, its variables filled in. Nothing is changed.',
+        body: ConfigFile,
+        response: reads(ConfigDifferences),
+      },
+    },
+    (request) => rehearseConfig(control, request.body),
   )
 
   api.post(

@@ -3,6 +3,7 @@
  * each thing, with the same checks and the same lines in the audit log.
  */
 import type { Readable } from 'node:stream'
+import type { Problem } from '../schemas/lists.ts'
 
 /** What is sent: something that becomes JSON, or a stream with its type. */
 export type RequestBody = object | { readonly stream: Readable; readonly type: string }
@@ -16,6 +17,13 @@ export interface AdminClient {
 /** The admin API has refused; the message is its own, one line for the person at the terminal. */
 export class AdminCallError extends Error {
   override readonly name = 'AdminCallError'
+  /** What is wrong with which field, where the API has said so. */
+  readonly problems: readonly Problem[]
+
+  constructor(message: string, { problems = [], ...options }: ErrorOptions & { problems?: readonly Problem[] } = {}) {
+    super(message, options)
+    this.problems = problems
+  }
 }
 
 /** Calls with JSON and gives the JSON of the answer. */
@@ -49,17 +57,14 @@ export async function* all<T>(client: AdminClient, path: string): AsyncGenerator
   }
 }
 
-/** The one line of an error body. */
-export function refusalLine(status: number, body: string): string {
+/** What the API says by an answer that is none of success. */
+export function refusedCall(status: number, body: string): AdminCallError {
   try {
-    const { error } = JSON.parse(body) as {
-      error: { message: string; details?: readonly { path: string; message: string }[] }
-    }
-    const problems = Array.isArray(error.details)
-      ? error.details.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
-      : []
-    return problems.length > 0 ? problems.join('; ') : error.message
+    const { error } = JSON.parse(body) as { error: { message: string; details?: unknown } }
+    const problems = Array.isArray(error.details) ? (error.details as Problem[]) : []
+    const lines = problems.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    return new AdminCallError(lines.length > 0 ? lines.join('; ') : error.message, { problems })
   } catch {
-    return `the admin API answered ${status}`
+    return new AdminCallError(`the admin API answered ${status}`)
   }
 }

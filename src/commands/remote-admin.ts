@@ -1,7 +1,7 @@
 /** The admin API of a gateway that runs, over HTTP. */
 import { Readable } from 'node:stream'
 import { request } from 'undici'
-import { AdminCallError, type AdminClient, refusalLine } from './admin-client.ts'
+import { AdminCallError, type AdminClient, refusedCall } from './admin-client.ts'
 
 /** @param url where the admin listener is, without `/api` */
 export function remoteAdmin(url: string, key: string): AdminClient {
@@ -22,7 +22,7 @@ export function remoteAdmin(url: string, key: string): AdminClient {
           cause: error,
         })
       })
-      if (answer.statusCode >= 300) throw new AdminCallError(refusalLine(answer.statusCode, await answer.body.text()))
+      if (answer.statusCode >= 300) throw refusedCall(answer.statusCode, await answer.body.text())
       return answer.body
     },
     close: async () => {},

@@ -2,13 +2,14 @@
  * Apply config: makes the database say what bursar.yaml declares. Idempotent, in one transaction, at each start: it creates and updates
  * by name, wins for what it names, and resets no usage.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { findCustomerByName } from '../persist/repositories/customers.ts'
 import { pricesOf } from '../persist/repositories/prices.ts'
 import { findProviderByName } from '../persist/repositories/providers.ts'
 import { findTeamByName } from '../persist/repositories/teams.ts'
 import { findUserByName } from '../persist/repositories/users.ts'
 import { findVirtualKeyByName } from '../persist/repositories/virtual-keys.ts'
-import type { ConfigFile } from '../schemas/config-file.ts'
+import type { ConfigDifferences, ConfigFile } from '../schemas/config-file.ts'
 import type { VirtualKeyText } from '../schemas/virtual-key.ts'
 import { parseTime } from '../units/time.ts'
 import type { Control } from './control.ts'
@@ -34,17 +35,41 @@ export type KeyWriter = (name: string, key: string) => Promise<void>
 
 /** Throws `ControlError` whose details name the place in the file; then nothing has changed. */
 export async function applyConfig(control: Control, config: ConfigFile, writeKey: KeyWriter): Promise<Applied> {
-  return await control.write(FILE_ACTOR, async (work) => {
-    const named: Named = { limits: new Set(), entities: new Set() }
-    await applyProviders(work, config, named)
-    await applyOwners(work, config, named)
-    await applyVirtualKeys(work, config, named, writeKey)
-    await applyPrices(work, config, named)
-    const global = (config.limits ?? []).map(({ scope: _, ...limit }) => limit)
-    await name(named, upsertLimits(work, { kind: 'global', id: null }, global, 'limits'))
-    const kept = config.prune === true ? await prune(work, named) : []
-    return { done: work.done, kept }
-  })
+  return await control.write(FILE_ACTOR, (work) => apply(work, config, writeKey))
+}
+
+/** What {@link applyConfig} would change. Throws as that does, and changes nothing. */
+export async function rehearseConfig(control: Control, config: ConfigFile): Promise<ConfigDifferences> {
+  const { result, changes } = await control.rehearse(FILE_ACTOR, (work) => apply(work, config, async () => {}))
+  return {
+    changes: changes.map(({ action, entityName, before, after }) => ({
+      action,
+      name: entityName,
+      fields: differing(before as Fields, after as Fields),
+    })),
+    kept: [...result.kept],
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>> | null
+
+function differing(before: Fields, after: Fields): { field: string; before: unknown; after: unknown }[] {
+  const fields = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])
+  return [...fields]
+    .filter((field) => field !== 'updated_at' && !isDeepStrictEqual(before?.[field], after?.[field]))
+    .map((field) => ({ field, before: before?.[field] ?? null, after: after?.[field] ?? null }))
+}
+
+async function apply(work: Work, config: ConfigFile, writeKey: KeyWriter): Promise<Applied> {
+  const named: Named = { limits: new Set(), entities: new Set() }
+  await applyProviders(work, config, named)
+  await applyOwners(work, config, named)
+  await applyVirtualKeys(work, config, named, writeKey)
+  await applyPrices(work, config, named)
+  const global = (config.limits ?? []).map(({ scope: _, ...limit }) => limit)
+  await name(named, upsertLimits(work, { kind: 'global', id: null }, global, 'limits'))
+  const kept = config.prune === true ? await prune(work, named) : []
+  return { done: work.done, kept }
 }
 
 async function name(named: Named, limits: Promise<string[]>): Promise<void> {

@@ -5,9 +5,13 @@
  * or a user can still be disabled (see `disable.ts`).
  */
 import { isUnreachable } from '../persist/database.ts'
+import type { AuditEntry } from '../persist/repositories/audit.ts'
 import { type Db, violationOf } from '../persist/repositories/db.ts'
 import { ControlError, conflict } from './refused.ts'
 import { type Actor, type ControlParts, Work } from './work.ts'
+
+/** Ends a transaction that was never to be committed. */
+class TakenBack extends Error {}
 
 export class Control {
   readonly parts: ControlParts
@@ -20,6 +24,27 @@ export class Control {
   /** Runs `operation` in one transaction. Throws {@link ControlError}; then nothing has changed. */
   write<T>(actor: Actor, operation: (work: Work) => Promise<T>): Promise<T> {
     return this.inTurn(() => this.#write(actor, operation))
+  }
+
+  /** Does what {@link write} would do and takes it back: only what it would have changed is left. Throws as that does. */
+  async rehearse<T>(
+    actor: Actor,
+    operation: (work: Work) => Promise<T>,
+  ): Promise<{ result: T; changes: readonly AuditEntry[] }> {
+    const done: { result: T; changes: readonly AuditEntry[] }[] = []
+    await this.inTurn(() =>
+      this.read((db) =>
+        db.transaction().execute(async (transaction) => {
+          const work = new Work(this.parts, transaction, actor)
+          const result = await operation(work)
+          done.push({ result, changes: work.changes })
+          throw new TakenBack()
+        }),
+      ),
+    ).catch((error) => {
+      if (!(error instanceof TakenBack)) throw error
+    })
+    return done[0] as { result: T; changes: readonly AuditEntry[] }
   }
 
   /** Runs `operation` when no write is under way, and lets none begin before it has ended. */

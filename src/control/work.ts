@@ -104,6 +104,11 @@ export class Work {
     this.actor = actor
   }
 
+  /** What has been changed so far, as the audit log would have it. */
+  get changes(): readonly AuditEntry[] {
+    return this.#audit
+  }
+
   /** What has been done so far, for people: `team.create research`. */
   get done(): readonly string[] {
     return this.#audit.map(({ action, entityName, entityId }) => `${action} ${entityName ?? entityId}`)

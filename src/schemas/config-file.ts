@@ -36,3 +36,28 @@ export const ConfigFile = Type.Object(
   { additionalProperties: false },
 )
 export type ConfigFile = Static<typeof ConfigFile>
+
+/** What applying a file would change. */
+export const ConfigDifferences = Type.Object(
+  {
+    changes: Type.Array(
+      Type.Object(
+        {
+          action: Type.String({ examples: ['limit.update'] }),
+          name: Nullable(Type.String(), { description: 'Of the entity, where it has one.' }),
+          fields: Type.Array(
+            Type.Object(
+              { field: Type.String({ examples: ['max'] }), before: Type.Unknown(), after: Type.Unknown() },
+              { additionalProperties: false },
+            ),
+            { description: 'What would change; null where there is nothing before or after.' },
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    kept: Type.Array(Type.String(), { description: 'What would not be pruned, because something refers to it.' }),
+  },
+  { additionalProperties: false },
+)
+export type ConfigDifferences = Static<typeof ConfigDifferences>

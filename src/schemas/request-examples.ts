@@ -51,6 +51,9 @@ export const REQUEST_EXAMPLES: Readonly<Record<string, object>> = {
   'PATCH /api/prices/{id}': { output_usd_per_million: '9.50' },
   'POST /api/management-keys': { name: 'ci', role: 'viewer' },
   'PATCH /api/management-keys/{id}': { role: 'admin' },
+  'POST /api/config/dry-run': {
+    teams: [{ name: 'research', limits: [{ metric: 'cost', max: '100', window: '1M', align: 'calendar' }] }],
+  },
   'POST /api/explain': {
     virtual_key_id: ID,
     path: '/v1/chat/completions',
