@@ -10,6 +10,7 @@ import { refusalOfTarget } from '../src/admission/target.ts'
 import { AddressReader, compileCidrs } from '../src/auth/address.ts'
 import { authenticate } from '../src/auth/authenticate.ts'
 import { readCredential } from '../src/auth/credential.ts'
+import { FailedAttempts } from '../src/auth/failed-attempts.ts'
 import type { Principal } from '../src/auth/principal.ts'
 import { isId, newId } from '../src/units/id.ts'
 import { GatewayError } from './errors.ts'
@@ -41,6 +42,7 @@ export default fp<AuthOptions>(
     const trusted = compileCidrs(trustedProxies, (entry) => {
       throw new TypeError(`trusted proxy "${entry}" is neither an address nor a CIDR range`)
     })
+    const failures = new FailedAttempts()
     const reader = new AddressReader(trustedProxies.length > 0 ? trusted : null)
 
     fastify.decorateRequest('bursarId', '')
@@ -57,7 +59,13 @@ export default fp<AuthOptions>(
       const { headers, socket } = request
       const client = reader.read(socket.remoteAddress, headers['x-forwarded-for']?.toString())
       const result = authenticate(readCredential(headers), client, parts, clock.now())
-      if (!result.ok) throw new GatewayError(result.refusal)
+      if (!result.ok) {
+        const waitMs = result.refusal.code === 'key_unknown' ? failures.delayAfter(client?.key ?? '', clock.now()) : 0
+        if (waitMs === 0) throw new GatewayError(result.refusal)
+        // Who guesses keys waits for each answer; a good key from the same address does not.
+        setTimeout(() => done(new GatewayError(result.refusal)), waitMs).unref()
+        return
+      }
       request.principal = result.value
       done()
     })

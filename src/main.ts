@@ -45,8 +45,9 @@ program
     return action
   })
   .option('--steps <n>', 'with down: how many to take back', positive, 1)
+  .option('--force', 'with down: also where rows are lost')
   .addHelpText('after', '\nExample:\n  DATABASE_URL=postgres://localhost/bursar bursar migrate status')
-  .action((action: MigrateAction, options: { steps: number }) =>
+  .action((action: MigrateAction, options: { steps: number; force?: boolean }) =>
     migrate(action, options, readConfig(process.env, process.cwd())),
   )
 

@@ -9,6 +9,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Loss, lossesOf } from './migration-losses.ts'
 import { relationExists } from './relation-exists.ts'
 import type { Tables } from './tables.ts'
 
@@ -79,23 +80,44 @@ export async function migrateUp(db: Kysely<Tables>, directory = migrationsDirect
 
 /** Takes the last `steps` migrations back and returns their names, last first. */
 export async function migrateDown(db: Kysely<Tables>, steps = 1, directory = migrationsDirectory()): Promise<string[]> {
+  const done: string[] = []
+  for (const file of await lastApplied(db, steps, directory)) {
+    await inLockedTransaction(db, (trx) => takeBack(trx, file))
+    done.push(file.name)
+  }
+  return done
+}
+
+/** What {@link migrateDown} would delete: rows of tables that go or are emptied, and what stands in columns that go. */
+export async function lostByMigratingDown(
+  db: Kysely<Tables>,
+  steps = 1,
+  directory = migrationsDirectory(),
+): Promise<Loss[]> {
+  const files = await lastApplied(db, steps, directory)
+  return await lossesOf(db, async (trx) => {
+    for (const file of files) await takeBack(trx, file)
+  })
+}
+
+/** The last first. */
+async function lastApplied(db: Kysely<Tables>, steps: number, directory: string): Promise<MigrationFile[]> {
   const statuses = await migrationStatus(db, directory)
   const files = new Map(readMigrations(directory).map((file) => [file.name, file]))
   const last = statuses.filter(({ state }) => state !== 'pending').slice(-steps)
-  const done: string[] = []
-  for (const { name } of last.reverse()) {
+  return last.reverse().map(({ name }) => {
     const file = files.get(name)
     if (file === undefined)
       throw new MigrationError(`${name} was applied by a newer version: take it back with that one`)
-    await inLockedTransaction(db, async (trx) => {
-      await run(trx, `${name}.down.sql`, file.down)
-      if ((await readApplied(trx)).has(name)) {
-        throw new MigrationError(`${name}.down.sql does not remove its line from schema_migrations`)
-      }
-    })
-    done.push(name)
+    return file
+  })
+}
+
+async function takeBack(trx: Transaction<Tables>, { name, down }: MigrationFile): Promise<void> {
+  await run(trx, `${name}.down.sql`, down)
+  if ((await readApplied(trx)).has(name)) {
+    throw new MigrationError(`${name}.down.sql does not remove its line from schema_migrations`)
   }
-  return done
 }
 
 function refuseStrangers(statuses: readonly MigrationStatus[]): void {

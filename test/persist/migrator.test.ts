@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { cpSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Kysely, sql } from 'kysely'
-import { MigrationError, migrateDown, migrateUp, migrationStatus } from '../../src/persist/migrator.ts'
+import {
+  lostByMigratingDown,
+  MigrationError,
+  migrateDown,
+  migrateUp,
+  migrationStatus,
+} from '../../src/persist/migrator.ts'
 import type { Tables } from '../../src/persist/tables.ts'
 import { newId } from '../../src/units/id.ts'
 import { forEachDatabase, temporaryDirectory } from '../helpers/databases.ts'
@@ -45,6 +51,54 @@ forEachDatabase((kind, open) => {
     assert.deepEqual(await relations(db), ['schema_migrations'])
     assert.deepEqual(await migrateUp(db), NAMES)
     assert.deepEqual(await relations(db), whole)
+  })
+
+  test('migrations/README.md documents each table and each column, and none that is not there', async (t) => {
+    const { db } = await open(t, { migrate: false })
+    await migrateUp(db)
+    const { rows } = await sql<{ name: string }>`
+      select relname || '.' || attname as name from pg_class join pg_attribute on attrelid = pg_class.oid
+      where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+        and attnum > 0 and not attisdropped`.execute(db)
+    const readme = readFileSync(join(MIGRATIONS, 'README.md'), 'utf8')
+    const documented = readme
+      .split(/^### /m)
+      .slice(1)
+      .flatMap((section) => {
+        const [, table = ''] = /^`(\w+)`/.exec(section) ?? []
+        const list = section.split('\n## ')[0]?.trim().split('\n').at(-1) ?? ''
+        return [...list.matchAll(/(?:^|; )`(\w+)`/g)].map(([, column]) => `${table}.${column}`)
+      })
+    assert.deepEqual(documented.sort(), rows.map(({ name }) => name).sort())
+  })
+
+  test('what a down migration would delete is counted beforehand, and counting deletes nothing', async (t) => {
+    const { db } = await open(t, { migrate: false })
+    await migrateUp(db)
+    assert.deepEqual(await lostByMigratingDown(db, NAMES.length), [])
+    const limit = { id: newId(), scope_kind: 'global', metric: 'cost', max_nano_usd: 1n, window: '1d' } as const
+    await db.insertInto('limits').values(limit).execute()
+    await db
+      .insertInto('limit_usage')
+      .values({ limit_id: limit.id, count_number: 1, window_start: new Date(0), metric: 'cost', posted: 5n })
+      .execute()
+    const alert = { id: newId(), at: new Date(0), kind: 'test', message: 'hello' } as const
+    await db.insertInto('alerts').values(alert).execute()
+    const usage = NAMES.indexOf('0002_usage')
+    assert.deepEqual(await lostByMigratingDown(db, NAMES.length - NAMES.indexOf('0004_alert_kinds')), [
+      { what: 'alerts', rows: 1 },
+      { what: 'alerts.kind', rows: 1 },
+      { what: 'alerts.message', rows: 1 },
+    ])
+    assert.deepEqual(await lostByMigratingDown(db, NAMES.length - usage), [
+      { what: 'alerts', rows: 1 },
+      { what: 'limit_usage', rows: 1 },
+    ])
+    assert.deepEqual(
+      (await lostByMigratingDown(db, NAMES.length)).map(({ what }) => what),
+      ['alerts', 'limit_usage', 'limits'],
+    )
+    assert.equal((await db.selectFrom('limit_usage').selectAll().execute()).length, 1)
   })
 
   test('status says what is pending, applied, changed since, and from a newer version', async (t) => {

@@ -26,6 +26,27 @@ describe('auth', () => {
     }
   })
 
+  test('who guesses keys waits longer and longer for each answer; a good key from the same address does not', async (t) => {
+    const { app, key } = await buildFront(t)
+    const good = key()
+    const took = async (value: string, status: number) => {
+      const startedAt = performance.now()
+      assert.equal((await app.inject({ ...CHAT, headers: { 'x-bursar-key': value } })).statusCode, status)
+      return performance.now() - startedAt
+    }
+    for (let n = 0; n < 24; n += 1) await took(`guess-${n}`, 401)
+    assert.ok((await took('guess-again', 401)) > 200)
+    // Both at once: the good one is answered first.
+    const order: string[] = []
+    await Promise.all([
+      took('guess-more', 401).then(() => order.push('guess')),
+      took(good, 200).then(() => order.push('good')),
+    ])
+    assert.deepEqual(order, ['good', 'guess'])
+    const nothing = await app.inject(CHAT)
+    assert.equal(nothing.json().error.code, 'key_missing', 'who presents nothing guesses nothing')
+  })
+
   test('F24 a header of lower rank does not change who pays', async (t) => {
     const { app, key } = await buildFront(t)
     const [ours, theirs] = [newId(), newId()]

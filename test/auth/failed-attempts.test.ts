@@ -1,7 +1,7 @@
 /** Wrong keys slow their address down, and nobody else. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FailedAttempts } from '../../src/control/failed-attempts.ts'
+import { FailedAttempts } from '../../src/auth/failed-attempts.ts'
 
 test('the first twenty cost nothing, later ones more and more, up to a second', () => {
   const failures = new FailedAttempts()
