@@ -10,13 +10,13 @@ import fp from 'fastify-plugin'
 import type { Admitted } from '../src/admission/admission.ts'
 import { BODY_ROUTES, GEMINI_METHODS, GEMINI_VERSIONS } from '../src/admission/endpoints.ts'
 import { limitHeaders } from '../src/admission/headers.ts'
-import type { UsageEvent } from '../src/ledger/facts.ts'
 import { callOptionsOf } from '../src/providers/call-options.ts'
 import { Dispatcher } from '../src/providers/dispatcher.ts'
 import type { Exchange } from '../src/providers/exchange.ts'
 import { servedHeaders, switchingProtocols } from '../src/providers/headers.ts'
 import { Pools } from '../src/providers/pools.ts'
 import { familyOf } from '../src/store/selectors.ts'
+import type { NanoUsd } from '../src/units/money.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 declare module 'fastify' {
@@ -70,8 +70,8 @@ export default fp<ProxyOptions>(
     fastify.addHook('onClose', () => dispatcher.close(Math.max(0, drainUntil - clock.elapsed())))
 
     const readAll = ledger.readAll.bind(ledger)
-    const ownHeaders = (admitted: Admitted, event: UsageEvent | null) => ({
-      ...servedHeaders(admitted, event),
+    const ownHeaders = (admitted: Admitted, cost: NanoUsd | null) => ({
+      ...servedHeaders(admitted, cost),
       ...limitHeaders(admitted.chain, readAll, clock.now()),
     })
 
@@ -88,8 +88,8 @@ export default fp<ProxyOptions>(
         reply.raw.detachSocket(socket)
         socket.write(switchingProtocols(reply.getHeaders() as OutgoingHttpHeaders))
       },
-      answer(admitted, status, headers, body, event) {
-        reply.code(status).headers(headers).headers(ownHeaders(admitted, event)).send(body)
+      answer(admitted, status, headers, body, cost) {
+        reply.code(status).headers(headers).headers(ownHeaders(admitted, cost)).send(body)
       },
       begin(admitted, status, headers) {
         reply.headers(headers).headers(ownHeaders(admitted, null))
@@ -99,8 +99,8 @@ export default fp<ProxyOptions>(
         // A client that leaves is told by 'close'; an 'error' that nobody hears would end the process.
         return raw.on('error', () => {})
       },
-      refuse(refusal, event) {
-        reply.headers(ownHeaders(request.admitted ?? first, event)).send(new GatewayError(refusal))
+      refuse(refusal, cost) {
+        reply.headers(ownHeaders(request.admitted ?? first, cost)).send(new GatewayError(refusal))
       },
       moved(admitted) {
         request.admitted = admitted

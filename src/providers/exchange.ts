@@ -5,9 +5,10 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Admitted } from '../admission/admission.ts'
 import type { Refusal } from '../admission/decision.ts'
-import type { FactSink, UsageEvent } from '../ledger/facts.ts'
+import type { FactSink } from '../ledger/facts.ts'
 import type { Clock } from '../units/clock.ts'
 import type { Log } from '../units/log.ts'
+import type { NanoUsd } from '../units/money.ts'
 import type { CallOptions } from './call-options.ts'
 import type { AnswerHeaders } from './headers.ts'
 import type { Pools } from './pools.ts'
@@ -22,21 +23,21 @@ export interface Exchange {
   readonly upgraded: Upgraded | null
   /** Tells the client that it has left HTTP; `headers` are the provider's. */
   switchProtocols(admitted: Admitted, headers: AnswerHeaders): void
-  /** Sends a whole answer of the provider; `event` is its settlement, null where there is none. */
-  answer(admitted: Admitted, status: number, headers: AnswerHeaders, body: Buffer, event: UsageEvent | null): void
+  /** Sends a whole answer of the provider; `cost` is its request's, null where that is not known. */
+  answer(admitted: Admitted, status: number, headers: AnswerHeaders, body: Buffer, cost: NanoUsd | null): void
   /** Begins a stream: writes the head and leaves the rest of the connection to the caller. */
   begin(admitted: Admitted, status: number, headers: AnswerHeaders): ServerResponse
-  /** Answers with an error of our own; `event` is what the attempt came to all the same, null where nothing is known of it. */
-  refuse(refusal: Refusal, event: UsageEvent | null): void
+  /** Answers with an error of our own; `cost` is what the request came to all the same, null where nothing is known of it. */
+  refuse(refusal: Refusal, cost: NanoUsd | null): void
   /** The next attempt has taken over the request. */
   moved(admitted: Admitted): void
 }
 
 /** Answers with an error of ours where no answer has begun; breaks one that has off, so that nobody takes it for whole. Throws nothing. */
-export function breakOff(exchange: Exchange, refusal: Refusal, event: UsageEvent | null): void {
+export function breakOff(exchange: Exchange, refusal: Refusal, cost: NanoUsd | null): void {
   try {
     if (exchange.raw.headersSent) exchange.raw.destroy()
-    else exchange.refuse(refusal, event)
+    else exchange.refuse(refusal, cost)
   } catch {
     exchange.raw.destroy()
   }

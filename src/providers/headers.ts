@@ -7,8 +7,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { ApiFormat } from '../admission/request-facts.ts'
 import { CREDENTIAL_HEADERS, PROTOCOLS, withoutCredentials } from '../auth/credential.ts'
-import type { UsageEvent } from '../ledger/facts.ts'
-import { formatUsd } from '../units/money.ts'
+import { formatUsd, type NanoUsd } from '../units/money.ts'
 import type { Candidate } from './candidate.ts'
 import { credentialHeaders } from './registry.ts'
 
@@ -118,17 +117,17 @@ export function switchingProtocols(headers: OutgoingHttpHeaders): string {
   return ['HTTP/1.1 101 Switching Protocols', ...lines, '', ''].join('\r\n')
 }
 
-/** What the gateway says of an answer: who served it, and what it cost where that is known (CONTRACT section 3.3). */
+/** What the gateway says of an answer: who served it, and what its request cost, all attempts together, where that is known (CONTRACT section 3.3). */
 export function servedHeaders(
   { candidate }: { readonly candidate: Pick<Candidate, 'provider' | 'model'> },
-  event: Pick<UsageEvent, 'costNanoUsd'> | null,
+  cost: NanoUsd | null,
 ): Record<string, string> {
   const { provider, model } = candidate
   const served = {
     'x-bursar-provider': provider.name,
     ...(model === '' ? {} : { 'x-bursar-model': headerValue(model) }),
   }
-  return event === null ? served : { ...served, 'x-bursar-cost-usd': formatUsd(BigInt(event.costNanoUsd)) }
+  return cost === null ? served : { ...served, 'x-bursar-cost-usd': formatUsd(cost) }
 }
 
 /** A name as a header can carry it: printable ASCII as it is, everything else percent-encoded. */

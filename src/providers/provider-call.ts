@@ -187,8 +187,8 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     if (!encoded) delete headers['content-encoding']
     const readable = encoded ? null : body
     if (status < 300) {
-      const event = this.#attempt.end(wholeAnswer(admitted, status, readable, this.#parts.tokensOfText))
-      this.#answered(() => this.#exchange.answer(admitted, status, headers, body, event))
+      this.#attempt.end(wholeAnswer(admitted, status, readable, this.#parts.tokensOfText))
+      this.#answered(() => this.#exchange.answer(admitted, status, headers, body, this.#attempt.requestCost))
     } else {
       this.#refused(status, headers, body, readable)
     }
@@ -198,13 +198,13 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     const { admitted } = this.#attempt
     const end = refusedAnswer(admitted, status, readable)
     if (mayBeRetried(status) && this.#movesOn(end)) return
-    const event = this.#attempt.end(end)
+    this.#attempt.end(end)
     const refusal = refusalOfStatus(status, this.#providerName())
     if (refusal === null) {
       headers['x-bursar-error-source'] = 'provider'
       const credential = admitted.candidate.providerKey?.value ?? null
       const safe = readable === null ? body : Buffer.from(masked(readable.toString(), credential))
-      this.#answered(() => this.#exchange.answer(admitted, status, headers, safe, event))
+      this.#answered(() => this.#exchange.answer(admitted, status, headers, safe, this.#attempt.requestCost))
     } else this.#refuse(refusal)
   }
 
@@ -228,9 +228,9 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#controller?.abort(GIVEN_UP)
   }
 
-  /** Answers the ended attempt with an error of ours, and says what it cost all the same. */
+  /** Answers the ended attempt with an error of ours, and says what the request cost all the same. */
   #refuse(refusal: Refusal): void {
-    this.#answered(() => this.#exchange.refuse(refusal, this.#attempt.event))
+    this.#answered(() => this.#exchange.refuse(refusal, this.#attempt.requestCost))
   }
 
   /** Answers once what the attempt came to has been written down. */
@@ -238,7 +238,20 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#over = true
     this.#chunks = []
     if (this.#clientGone) return
-    this.#parts.facts.flushed(() => this.#guard(answer))
+    this.#parts.facts.flushed(() =>
+      this.#guard(() => {
+        answer()
+        this.#destroyUnread()
+      }),
+    )
+  }
+
+  /** A client that has stopped reading would keep its answer in memory for ever; one that reads slowly is waited for. */
+  #destroyUnread(): void {
+    const { raw } = this.#exchange
+    if (raw.destroyed || (raw.writableEnded && raw.writableLength === 0)) return
+    // The server sets its own time-out again when the answer has left.
+    raw.setTimeout(this.#parts.options.idleTimeoutMs, () => raw.destroy())
   }
 
   #providerName(): string {
@@ -252,7 +265,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       const { requestId } = this.#attempt.admitted.identity
       this.#parts.log.error({ err: error, requestId }, 'a call to a provider failed for a reason of ours')
       this.#giveUp(outcome(this.#controller === null ? 'unreached' : 'abandoned', this.#status))
-      breakOff(this.#exchange, refusalOfError(error, requestId), this.#attempt.event)
+      breakOff(this.#exchange, refusalOfError(error, requestId), this.#attempt.requestCost)
     }
   }
 }

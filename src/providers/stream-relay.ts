@@ -9,7 +9,7 @@ import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Refusal } from '../admission/decision.ts'
 import type { UsageEvent } from '../ledger/facts.ts'
-import { formatUsd } from '../units/money.ts'
+import { formatUsd, ZERO_USD } from '../units/money.ts'
 import { dataOf } from '../usage/event-data.ts'
 import { outcome } from '../usage/settle.ts'
 import { storedInEvent } from '../usage/stored-objects.ts'
@@ -139,7 +139,7 @@ export class StreamRelay {
 
   #commentOf(event: UsageEvent | null): string | null {
     if (event === null || !this.#call.parts.options.streamCostComment) return null
-    const cost = formatUsd(BigInt(event.costNanoUsd))
+    const cost = formatUsd(this.#call.attempt.requestCost ?? ZERO_USD)
     return `bursar cost_usd=${cost} input_tokens=${event.inputTokens} output_tokens=${event.outputTokens}`
   }
 

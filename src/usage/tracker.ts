@@ -15,6 +15,7 @@ import { familyOf, type ModelFamilies } from '../store/selectors.ts'
 import type { Clock } from '../units/clock.ts'
 import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
+import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
 import { type Ending, type Outcome, outcome, type Resolution, resolutionOf } from './settle.ts'
 import type { StoredObjects } from './stored-objects.ts'
 
@@ -61,9 +62,9 @@ export class UsageTracker {
     this.#listeners.push(listener)
   }
 
-  /** Takes over an admitted attempt, once: from now on somebody must end it. */
-  begin(admitted: Admitted): Attempt {
-    const attempt = new Attempt(this, admitted, this.#parts.clock.elapsed())
+  /** Takes over an admitted attempt, once: from now on somebody must end it. `before` is what earlier attempts of the request cost. */
+  begin(admitted: Admitted, before: NanoUsd = ZERO_USD): Attempt {
+    const attempt = new Attempt(this, admitted, this.#parts.clock.elapsed(), before)
     this.#attempts.set(admitted.hold, attempt)
     return attempt
   }
@@ -218,12 +219,14 @@ export class Attempt {
   /** Monotonic ms at which the first byte of the answer's body came; null before. */
   firstByteAt: number | null = null
   readonly #tracker: UsageTracker
+  readonly #before: NanoUsd
   #event: UsageEvent | null = null
   #ended = false
   #expired = false
 
-  constructor(tracker: UsageTracker, admitted: Admitted, startedAt: number) {
+  constructor(tracker: UsageTracker, admitted: Admitted, startedAt: number, before: NanoUsd) {
     this.#tracker = tracker
+    this.#before = before
     this.admitted = admitted
     this.startedAt = startedAt
   }
@@ -235,6 +238,11 @@ export class Attempt {
   /** What it came to; null before it has ended, and where only a correction of what had expired was left to write. */
   get event(): UsageEvent | null {
     return this.#event
+  }
+
+  /** What its request has cost up to its end, the attempts before it included; null as long as it has no event. */
+  get requestCost(): NanoUsd | null {
+    return this.#event === null ? null : nanoUsd(this.#before + BigInt(this.#event.costNanoUsd))
   }
 
   /** Ends the attempt. Null when it had ended before: then nothing has changed. */
@@ -256,7 +264,7 @@ export class Attempt {
     if (moved === null) return null
     this.#ended = true
     this.#event = this.#tracker.recordMoved(this, end, resolution)
-    return moved.ok ? accept(this.#tracker.begin(moved.value)) : moved
+    return moved.ok ? accept(this.#tracker.begin(moved.value, this.requestCost ?? ZERO_USD)) : moved
   }
 
   /** Ends in the ledger what nobody has ended; whoever still does it makes a correction. */

@@ -196,6 +196,29 @@ describe('an error says what it cost', () => {
     assert.equal(response.headers.get(COST_HEADER), formatUsd(posted))
   })
 
+  test('an answer that took several attempts says what all of them cost, collected or streamed, served or refused', async (t) => {
+    const refusing = json(503, { error: { message: 'no' }, usage: { prompt_tokens: 12, completion_tokens: 34 } })
+    const served = await world(t, [refusing, refusing, OK])
+    const collected = await served.gateway.post(CHAT, ASK)
+    await collected.text()
+    assert.deepEqual([collected.status, collected.headers.get(COST_HEADER)], [200, formatUsd(3n * COST)])
+    const last = 'data: {"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":34}}\n\n'
+    const [, , third] = served.upstreams
+    assert.ok(third !== undefined)
+    third.answer = (received) => {
+      stream('data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n', last, 'data: [DONE]\n\n')(received)
+      received.response.end()
+    }
+    const streamed = await served.gateway.post(CHAT, { ...ASK, stream: true })
+    assert.ok((await streamed.text()).includes(`: bursar cost_usd=${formatUsd(3n * COST)} input_tokens=12`))
+    third.answer = refusing
+    const refused = await served.gateway.post(CHAT, ASK)
+    await refused.text()
+    assert.deepEqual([refused.status, refused.headers.get(COST_HEADER)], [503, formatUsd(3n * COST)])
+    await served.gateway.settled()
+    assert.equal(served.gateway.meter('cost').posted, 9n * COST)
+  })
+
   test('so does a collected answer that broke off', async (t) => {
     const here = await world(t, [
       ({ response }) => {

@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { formatUsd } from '../../src/units/money.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startGateway, type TestGateway, type TestGatewayOptions } from '../helpers/gateway.ts'
-import { type Received, startUpstream, stream, type Upstream } from '../helpers/upstream.ts'
+import { json, type Received, startUpstream, stream, type Upstream } from '../helpers/upstream.ts'
 
 const CHAT = '/v1/chat/completions'
 const ASK = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 100, stream: true }
@@ -309,6 +309,49 @@ describe('F07 F28 a client that leaves', () => {
     assert.ok(written < 40_000_000, `${written} bytes were taken from the provider`)
     await here.gateway.settled()
     assert.equal(summary(here)[0], 'partial')
+  })
+})
+
+describe('a client that does not read its collected answer', () => {
+  const LARGE = JSON.stringify({
+    choices: [{ message: { content: 'x'.repeat(16_000_000) } }],
+    usage: { prompt_tokens: 12, completion_tokens: 34 },
+  })
+  const asking = async (t: TestContext, idleTimeoutMs: number) => {
+    const here = await world(t, json(200, LARGE), { server: { idleTimeoutMs } })
+    const { hostname, port } = new URL(here.gateway.url)
+    const client = connect(Number(port), hostname)
+    t.after(() => client.destroy())
+    const body = JSON.stringify({ ...ASK, stream: false })
+    client.write(
+      `POST ${CHAT} HTTP/1.1\r\nhost: x\r\nx-bursar-key: ${here.gateway.key()}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    )
+    return { ...here, client }
+  }
+
+  test('is given up after the idle time, and what was answered is charged', async (t) => {
+    const { gateway, client } = await asking(t, 300)
+    client.pause()
+    await eventually(() => assert.equal(gateway.meter('cost').posted, COST))
+    await gateway.settled()
+    await gateway.unconnected()
+  })
+
+  test('is waited for as long as it reads, however slowly', async (t) => {
+    const { gateway, client } = await asking(t, 400)
+    let read = 0
+    let pauses = 0
+    // Reads for longer than the idle time in all, and never stands still for as long.
+    client.on('data', (chunk: Buffer) => {
+      read += chunk.length
+      if (read < (pauses + 1) * 1_000_000) return
+      pauses += 1
+      client.pause()
+      setTimeout(() => client.resume(), 100)
+    })
+    await eventually(() => assert.ok(read > LARGE.length, `${read} bytes were read`))
+    await gateway.settled()
+    assert.ok(pauses > 10)
   })
 })
 
