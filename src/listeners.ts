@@ -1,6 +1,6 @@
 /** Listeners: the two Fastify instances and their ports. */
 import { createServer } from 'node:net'
-import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
 import { clientErrors, frameworkErrors } from '../plugins/error-handler.ts'
 import type { Listener } from './config.ts'
 import type { createLog } from './log.ts'
@@ -8,8 +8,17 @@ import { newId } from './units/id.ts'
 
 /** How long a client may take to send its request; an answer may take as long as it likes. */
 const RECEIVE_MS = 300_000
+
 /** Longest names in a path: a model name of 256 characters, each of which may be escaped. */
 const PARAM_LENGTH_MAX = 1_024
+
+/** Fastify options that the gateway needs of its server: errors of parser and router in the caller's format, long model names in paths. */
+export const serverOptions = {
+  frameworkErrors,
+  clientErrorHandler: clientErrors,
+  routerOptions: { maxParamLength: PARAM_LENGTH_MAX, ignoreTrailingSlash: true },
+  return503OnClosing: false,
+} as const satisfies FastifyServerOptions
 
 /** An instance that nothing is registered on yet. `bodyLimit` in bytes. */
 export function createApp(log: ReturnType<typeof createLog>, bodyLimit: number): FastifyInstance {
@@ -20,11 +29,8 @@ export function createApp(log: ReturnType<typeof createLog>, bodyLimit: number):
     genReqId: newId,
     requestTimeout: RECEIVE_MS,
     bodyLimit,
-    frameworkErrors,
-    clientErrorHandler: clientErrors,
+    ...serverOptions,
     exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: PARAM_LENGTH_MAX, ignoreTrailingSlash: true },
-    return503OnClosing: false,
   }) as unknown as FastifyInstance
 }
 

@@ -7,8 +7,7 @@ import { join } from 'node:path'
 import { AdminCallError, type AdminClient, call } from './commands/admin-client.ts'
 import { remoteAdmin } from './commands/remote-admin.ts'
 import { type Config, readConfig } from './config.ts'
-import { loadConfigFile } from './control/config-start.ts'
-import { readConfigFile } from './control/read-config.ts'
+import { readConfigOf } from './control/config-start.ts'
 import { ControlError } from './control/refused.ts'
 import { withEnvironment } from './declared.ts'
 import { type LocalAdminOptions, localAdmin } from './local-admin.ts'
@@ -43,7 +42,7 @@ export async function openAdmin(env: Environment, cwd: string): Promise<OpenedAd
 /** What a command reads beside the environment. It speaks on standard output; only what is wrong belongs in the log. */
 export async function readSetup(config: Config, env: Environment): Promise<LocalAdminOptions> {
   const { configFile: path } = config
-  const file = path === null ? readConfigFile('bursar.yaml', '', env) : await loadConfigFile(path, env)
+  const file = await readConfigOf(path, env)
   return { config, file, log: createLog(env.BURSAR_LOG_LEVEL === undefined ? 'warn' : config.logLevel) }
 }
 

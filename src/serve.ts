@@ -6,8 +6,7 @@ import process from 'node:process'
 import closeWithGrace from 'close-with-grace'
 import { hashKey } from './auth/virtual-key.ts'
 import { readConfig } from './config.ts'
-import { loadConfigFile } from './control/config-start.ts'
-import { readConfigFile } from './control/read-config.ts'
+import { readConfigOf } from './control/config-start.ts'
 import { usableKeyFile } from './first-key.ts'
 import { createLog } from './log.ts'
 import { listModels } from './providers/catalogue.ts'
@@ -25,8 +24,7 @@ const OWN_SIGNALS: ('SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGUSR2')[] = [...STOP_SI
 /** Resolves when the server is ready. Throws errors whose messages are lines for the operator. */
 export async function serve(env: Readonly<Record<string, string | undefined>>, cwd: string): Promise<void> {
   const config = readConfig(env, cwd)
-  const file =
-    config.configFile === null ? readConfigFile('bursar.yaml', '', env) : await loadConfigFile(config.configFile, env)
+  const file = await readConfigOf(config.configFile, env)
   const log = createLog(config.logLevel)
   for (const warning of config.warnings) log.warn({}, warning)
 

@@ -1,36 +1,16 @@
 /**
- * Server: opens the books, loads the store, starts both listeners and the worker, and closes them in the reverse order.
- *
- * state (data directory, books, store) → declarations → listeners, and with them the worker
+ * Server: assembles the line, starts both listeners, and with them the worker, and closes them in the reverse order.
  */
-import { Cron } from 'croner'
-import admin from './admin.ts'
-import { startAlerting } from './alerting.ts'
-import { OperationsWatch } from './alerts/operations-watch.ts'
+import { assemble } from './assemble.ts'
 import { Closers } from './closers.ts'
 import type { Config } from './config.ts'
 import type { ReadConfigFile } from './control/read-config.ts'
-import { tidyTemporaryUsers } from './control/temporary-users.ts'
-import { declare } from './declared.ts'
-import { explainFor } from './explain.ts'
-import { Extensions } from './extension/extensions.ts'
-import { makeFirstKey } from './first-key.ts'
-import gateway from './gateway.ts'
 import type { Governance } from './governance.ts'
 import { createApp, listen, mustBeFree } from './listeners.ts'
-import { loadPlugins } from './load-plugins.ts'
 import type { createLog } from './log.ts'
-import { createMetrics } from './observability.ts'
 import type { Books } from './persist/books.ts'
-import { Persister } from './persist/persister.ts'
-import { Pruner } from './persist/pruner.ts'
 import type { Sim } from './sim/server.ts'
-import { announceAdmin, openState } from './state.ts'
-import { degradations, statusOf } from './status.ts'
-import { reloadStore, rollLimits } from './store-loading.ts'
-import { systemClock } from './units/clock.ts'
-import { ClockWatch } from './units/clock-watch.ts'
-import { UsageTracker } from './usage/tracker.ts'
+import { announceAdmin } from './state.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -75,100 +55,19 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   const { config, file, log, onFatal } = options
   const { settings } = file
-  const clock = systemClock
-  const startedAt = clock.now()
-  const health = new Health()
 
   await mustBeFree('BURSAR', config.gateway)
   await mustBeFree('BURSAR_ADMIN', config.admin)
-  const plugins = config.configFile === null ? [] : await loadPlugins(file, config.configFile)
-  const hooks = plugins.map((plugin) => plugin.hooks)
-  const extensions = new Extensions(hooks, log)
-  const state = await openState(options, opened)
-  const { dataDir, books, governance, control, managementKeys, loading } = state
-  const { store } = governance
-  const sim = await declare({ control, store, file, env: options.env, dataDir: dataDir.path, log })
-  if (sim !== null) opened.add(() => sim.close())
-  await makeFirstKey(control, store, dataDir.path)
+  const line = await assemble(options, opened)
+  const { dataDir, books, governance, sim, health, reload } = line
 
-  const alerting = await startAlerting(governance, books.database.db, log)
-  opened.add(() => alerting.close())
-  const operationsWatch = new OperationsWatch(governance.notices, clock, books.quarantine.count)
-  const clockWatch = new ClockWatch(clock, log)
-  const pruner = new Pruner({ db: books.database.db, events: settings.database.retention.events, log })
-  const persister = new Persister({
-    ...books,
-    clock,
-    log,
-    schedule: config.dumpCron,
-    steps: [
-      { name: 'watch the clock', run: () => clockWatch.look() },
-      { name: 'roll rate limits', run: (now) => rollLimits(governance, (metric) => metric !== 'cost', now) },
-      { name: 'roll budgets', run: (now) => rollLimits(governance, (metric) => metric === 'cost', now) },
-      { name: 'prune', run: (now) => pruner.run(now) },
-      { name: 'watch the books', run: () => operationsWatch.look(persister.state) },
-    ],
-  })
-  health.watch(() => degradations({ journal: books.journal, persister }))
-
-  // In turn with the writers, and after a dump: what memory knows and the database does not yet must not be read back as undone.
-  const reload = () =>
-    control.inTurn(async () => {
-      const since = clock.now()
-      await persister.run()
-      await reloadStore(loading, since)
-      await managementKeys.load()
-    })
-
-  const tracker = new UsageTracker({ ...governance, log })
-  const metrics = createMetrics({ governance, tracker, journal: books.journal, persister, alerting, extensions })
   const gatewayApp = createApp(log, settings.server.bodyLimitBytes)
-  gatewayApp.register(gateway, {
-    governance,
-    database: books.database,
-    persister,
-    health,
-    tracker,
-    metrics,
-    extensions,
-    plugins,
-    trustedProxies: config.trustedProxies,
-  })
+  gatewayApp.register(line.gateway)
   const adminApp = createApp(log, settings.server.bodyLimitBytes)
-  const status = {
-    governance,
-    database: books.database,
-    journal: books.journal,
-    persister,
-    health,
-    clockWatch,
-    alerting,
-    startedAt,
-  }
-  adminApp.register(admin, {
-    control,
-    managementKeys,
-    health,
-    status: () => statusOf(status),
-    reload,
-    explain: (asked) => explainFor(governance, asked),
-    testAlert: () => alerting.test(),
-    metrics,
-    metricsOpen: config.metricsOpen,
-    secret: state.secret,
-  })
+  adminApp.register(line.admin)
   // The admin side goes first, so that the last dump, which comes with the gateway's end, has everything.
   opened.add(() => gatewayApp.close())
   opened.add(() => adminApp.close())
-
-  const tidy = new Cron(
-    '0 * * * * *',
-    { protect: true, catch: (error) => log.warn({ err: error }, 'temporary users were not tidied') },
-    async () => {
-      await tidyTemporaryUsers(control, (user, reason) => governance.notices.userDisabled(user, reason))
-    },
-  )
-  opened.add(async () => tidy.stop())
 
   const gatewayUrl = await listen(gatewayApp, config.gateway, onFatal)
   const adminUrl = await listen(adminApp, config.admin, onFatal)
@@ -194,19 +93,5 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
         clearTimeout(deadline)
       })
     },
-  }
-}
-
-/** Read by both listeners whenever they are asked. */
-class Health {
-  phase: 'starting' | 'ready' | 'draining' = 'starting'
-  #look: () => readonly string[] = () => []
-
-  get reasons(): readonly string[] {
-    return this.#look()
-  }
-
-  watch(look: () => readonly string[]): void {
-    this.#look = look
   }
 }

@@ -1,8 +1,13 @@
 /** The version of this program, as its package says. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+/** One level up in the sources, two in the built form. */
+const manifest = ['../package.json', '../../package.json']
+  .map((path) => new URL(path, import.meta.url))
+  .find(existsSync)
+if (manifest === undefined) throw new Error('package.json is missing from this installation')
+const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }
 
 export const VERSION = version
 

@@ -5,8 +5,8 @@
 import swagger from '@fastify/swagger'
 import reference from '@scalar/fastify-api-reference'
 import fp from 'fastify-plugin'
-import manifest from '../../package.json' with { type: 'json' }
 import { type Access, complete, type Document } from '../../src/schemas/open-api.ts'
+import { VERSION } from '../../src/version.ts'
 import { accessOf } from './authentication.ts'
 
 export default fp(
@@ -16,7 +16,7 @@ export default fp(
         openapi: '3.1.0',
         info: {
           title: 'Bursar admin API',
-          version: manifest.version,
+          version: VERSION,
           description:
             'Customers, teams, users, virtual keys, limits, providers and prices, and what has been used. Money is a decimal string in US dollars, times are RFC 3339 UTC, lists are read page by page with `limit` and `cursor`.',
         },

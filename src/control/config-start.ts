@@ -9,8 +9,16 @@ import type { Control } from './control.ts'
 import { ConfigFileError, type ReadConfigFile, readConfigFile } from './read-config.ts'
 import { ControlError } from './refused.ts'
 
+/** bursar.yaml, or what an empty one means where there is none. Throws {@link ConfigFileError}, one line. */
+export async function readConfigOf(
+  path: string | null,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<ReadConfigFile> {
+  return path === null ? readConfigFile('bursar.yaml', '', env) : loadConfigFile(path, env)
+}
+
 /** Throws {@link ConfigFileError}, one line. */
-export async function loadConfigFile(
+async function loadConfigFile(
   path: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ReadConfigFile> {
