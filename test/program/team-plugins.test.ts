@@ -4,13 +4,17 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createKey, launch, startWithSim, temporaryFolder } from '../helpers/program.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { createKey, eventsOf, launch, startWithSim, temporaryFolder } from '../helpers/program.ts'
 
 const OFFICE_HOURS = new URL('../../examples/office-hours.ts', import.meta.url).pathname
 
 test('the example plugin refuses outside its hours, and its options come from bursar.yaml', async (t) => {
   const options = '{ open: "00:00", close: "00:00", timezone: Europe/Berlin }'
-  const program = await startWithSim(t, { yaml: `plugins: [{ path: "${OFFICE_HOURS}", options: ${options} }]\n` })
+  const program = await startWithSim(t, {
+    env: { BURSAR_DUMP_CRON: '* * * * * *' },
+    yaml: `plugins: [{ path: "${OFFICE_HOURS}", options: ${options} }]\n`,
+  })
   const { key } = await createKey(program)
   const response = await fetch(`${program.gatewayUrl}/v1/chat/completions`, {
     method: 'POST',
@@ -20,6 +24,12 @@ test('the example plugin refuses outside its hours, and its options come from bu
   const { error } = (await response.json()) as { error: { code: string; message: string } }
   assert.deepEqual([response.status, error.code], [403, 'outside_office_hours'])
   assert.match(error.message, /from 00:00 to 00:00 \(Europe\/Berlin\)/)
+  const [event] = await eventually(async () => {
+    const events = await eventsOf<{ attempt: number; refused_code: string }>(program)
+    assert.equal(events.length, 1)
+    return events
+  })
+  assert.deepEqual([event?.attempt, event?.refused_code], [0, 'outside_office_hours'])
   assert.equal(await program.stop(), 0)
 })
 
