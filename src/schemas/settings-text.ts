@@ -29,7 +29,11 @@ const UnknownPriceText = accepting(
         { additionalProperties: false, description: 'A price for everything that has none.' },
       ),
     ],
-    { default: 'refuse', examples: ['refuse'] },
+    {
+      description: 'refuse the request, count it as free, or a price for everything that has none.',
+      default: 'refuse',
+      examples: ['refuse'],
+    },
   ),
   'refuse, free, or { input_usd_per_million: "5", output_usd_per_million: "15" }',
 )

@@ -161,6 +161,36 @@ for (const { path, valid, patch, wrong } of cases) {
   })
 }
 
+test('two admins at once: a name goes to one of them, edits of different fields both stand, nothing is 500', async (t) => {
+  const admin = await makeAdmin(t, await open(t))
+  const racing = await Promise.all(
+    Array.from({ length: 12 }, () =>
+      admin.call('POST', '/teams', { name: 'research', limits: [{ metric: 'requests', max: 5, window: '1m' }] }),
+    ),
+  )
+  assert.deepEqual(racing.map(({ status }) => status).sort(), [201, ...Array(11).fill(409)])
+  const { data: limits } = (await admin.call('GET', '/limits')).body
+  assert.equal(limits.length, 1, 'nothing is left of those who lost')
+  const [limit] = limits
+  const edits = [{ max: 9 }, { alert_at: ['0.5'] }, { mode: 'observe' }, { max: 9 }]
+  const edited = await Promise.all(edits.map((edit) => admin.call('PATCH', `/limits/${limit.id}`, edit)))
+  assert.deepEqual(
+    edited.map(({ status }) => status),
+    [200, 200, 200, 200],
+  )
+  const { max, alert_at: alertAt, mode } = (await admin.call('GET', `/limits/${limit.id}`)).body
+  assert.deepEqual([max, alertAt, mode], [9, ['0.5'], 'observe'])
+  const gone = await Promise.all([
+    admin.call('DELETE', `/limits/${limit.id}`),
+    admin.call('PATCH', `/limits/${limit.id}`, { max: 7 }),
+    admin.call('DELETE', `/limits/${limit.id}`),
+  ])
+  assert.deepEqual(
+    gone.map(({ status }) => status),
+    [204, 404, 404],
+  )
+})
+
 describe('lists', () => {
   async function namesOf(admin: TestAdmin, query: string): Promise<string[]> {
     const { body } = await admin.call('GET', `/teams?${query}`)
