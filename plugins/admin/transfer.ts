@@ -4,6 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@fastify/type-provider-typebox'
 import { exported, imported } from '../../src/control/transfer.ts'
 import { EXPORT_TYPE, ImportQuery, ImportView } from '../../src/schemas/transfer.ts'
+import { GatewayError } from '../errors.ts'
 import { actorOf } from './authentication.ts'
 import type { AdminApiOptions } from './index.ts'
 import { reads } from './responses.ts'
@@ -46,7 +47,11 @@ const transfer: FastifyPluginAsyncTypebox<AdminApiOptions> = async function tran
       },
     },
     async (request) => {
-      const body = request.body instanceof Readable ? request.body : Readable.from([])
+      const { body } = request
+      if (!(body instanceof Readable)) {
+        const message = `This route takes a document of type ${EXPORT_TYPE}.`
+        throw new GatewayError({ code: 'unsupported_media_type', message })
+      }
       const { without_credentials: withoutCredentials = false } = request.query
       const counts = await imported(control, body, { actor: actorOf(request), secret, withoutCredentials })
       await reload()

@@ -27,6 +27,7 @@ async function endedUnderLoad(
   const answered = new Set<string>()
   for (let round = 1; round <= rounds; round++) {
     const load = new Load(() => program, chain, world.random)
+    t.after(() => load.stop())
     await eventually(() =>
       assert.ok(load.answered.size >= ANSWERS_MIN, `${load.answered.size} answers; ${load.failed[0]}`),
     )

@@ -33,6 +33,7 @@ test('F09 F10 F12 F17 the database goes away under load: requests are served on,
   })
   const chain = await makeChain(program)
   const load = new Load(() => program, chain, world.random)
+  t.after(() => load.stop())
   await eventually(() => assert.ok(load.answered.size > 50))
 
   const deadline = performance.now() + SECONDS * 1_000
