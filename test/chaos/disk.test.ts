@@ -53,8 +53,10 @@ test('a full disk refuses new work with overloaded, what runs is settled, and it
     env: { BURSAR_DUMP_CRON: '* * * * * *' },
   })
   const { key, id } = await createKey(program, [{ metric: 'cost', max: '10', window: '1d' }])
-  const ask = (stream: boolean, headers: Record<string, string> = {}) =>
-    fetch(`${program.gatewayUrl}/v1/chat/completions`, {
+  // The disk is full, and has room again, when the program notices: how many are served until then is anybody's guess.
+  let served = 0
+  const ask = async (stream: boolean, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${program.gatewayUrl}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'x-bursar-key': key, 'content-type': 'application/json', ...headers },
       body: JSON.stringify({
@@ -64,6 +66,9 @@ test('a full disk refuses new work with overloaded, what runs is settled, and it
         max_tokens: 40,
       }),
     })
+    if (response.status === 200) served += 1
+    return response
+  }
   assert.equal((await ask(false)).status, 200)
   const running = await ask(true, { 'x-sim-chunk-delay-ms': '50', 'x-sim-output-tokens': '40' })
   assert.equal(running.status, 200)
@@ -91,7 +96,7 @@ test('a full disk refuses new work with overloaded, what runs is settled, and it
       `virtual_key_id=${id}`,
     )
     const charged = found.filter(({ requests }) => requests === 1)
-    assert.equal(charged.length, 3)
+    assert.equal(charged.length, served)
     return charged
   })
   assert.ok(events.every(({ usage_source: source }) => source === 'reported'))

@@ -28,8 +28,9 @@ async function endedUnderLoad(
   for (let round = 1; round <= rounds; round++) {
     const load = new Load(() => program, chain, world.random)
     t.after(() => load.stop())
-    await eventually(() =>
-      assert.ok(load.answered.size >= ANSWERS_MIN, `${load.answered.size} answers; ${load.failed[0]}`),
+    await eventually(
+      () => assert.ok(load.answered.size >= ANSWERS_MIN, `${load.answered.size} answers; ${load.failed[0]}`),
+      60_000,
     )
     const reset = program.admin('POST', `/limits/${chain.resetLimit}/reset`, undefined, 200).catch(() => {})
     await delay(world.random.between(0, 300))
