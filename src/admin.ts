@@ -2,7 +2,8 @@
  * Admin: the control plane's listener. API, its reference, health.
  */
 import type { FastifyPluginAsync } from 'fastify'
-import adminApi, { type AdminApiOptions } from '../plugins/admin/index.ts'
+import adminApi from '../plugins/admin/index.ts'
+import type { AdminApiOptions } from '../plugins/admin/options.ts'
 import errorHandler from '../plugins/error-handler.ts'
 import health, { type HealthState } from '../plugins/health.ts'
 

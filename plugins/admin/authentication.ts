@@ -17,7 +17,7 @@ import { type BoundKind, isBelow } from '../../src/persist/repositories/bounds.t
 import type { Access } from '../../src/schemas/open-api.ts'
 import { isId } from '../../src/units/id.ts'
 import { GatewayError } from '../errors.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

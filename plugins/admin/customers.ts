@@ -5,7 +5,7 @@ import { presentCustomers, presentTeams } from '../../src/control/present.ts'
 import { findCustomer, pageOfCustomers } from '../../src/persist/repositories/customers.ts'
 import { findTeam, pageOfTeams } from '../../src/persist/repositories/teams.ts'
 import * as schemas from '../../src/schemas/customer.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 
 const customers: FastifyPluginAsync<AdminApiOptions> = async function customers(api, { control }) {

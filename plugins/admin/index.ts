@@ -5,12 +5,8 @@
  * description of the API itself.
  */
 import type { FastifyPluginAsync } from 'fastify'
-import type { Control } from '../../src/control/control.ts'
-import type { ManagementKeys } from '../../src/control/management-keys.ts'
 import { ControlError, invalid } from '../../src/control/refused.ts'
-import type { Metrics } from '../../src/metrics/metrics.ts'
 import { projectedJson } from '../../src/schemas/projection.ts'
-import type { ExplainRequest, StatusView } from '../../src/schemas/reports.ts'
 import { check, type RequestPart } from '../../src/schemas/validator.ts'
 import { GatewayError } from '../errors.ts'
 import authentication from './authentication.ts'
@@ -19,6 +15,7 @@ import documentation from './documentation.ts'
 import limits from './limits.ts'
 import managementKeys from './management-keys.ts'
 import metrics from './metrics.ts'
+import type { AdminApiOptions } from './options.ts'
 import prices from './prices.ts'
 import providers from './providers.ts'
 import reports from './reports.ts'
@@ -27,26 +24,6 @@ import transfer from './transfer.ts'
 import userActions from './user-actions.ts'
 import users from './users.ts'
 import virtualKeys from './virtual-keys.ts'
-
-export interface AdminApiOptions {
-  control: Control
-  /** Loaded before the listener opens. */
-  managementKeys: ManagementKeys
-  /** What the composition knows about the whole process. */
-  status: () => StatusView | Promise<StatusView>
-  /** Reads everything from the database again, management keys included, after direct SQL. */
-  reload: () => Promise<void>
-  /** Says what would happen to a request (CONTRACT section 6). Throws `GatewayError` where it cannot even be asked. */
-  explain: (request: ExplainRequest) => object | Promise<object>
-  /** What `/metrics` answers with. */
-  metrics: Pick<Metrics, 'text' | 'contentType'>
-  /** `/metrics` without a management key. */
-  metricsOpen: boolean
-  /** BURSAR_SECRET, by which an import reads the credentials of another installation. */
-  secret: string
-  /** Sends a test alert to the webhook; null when none is configured. */
-  testAlert: () => Promise<{ id: string; error: string | null } | null>
-}
 
 const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fastify, options) {
   fastify.setValidatorCompiler(({ schema, httpPart }) => (given: unknown) => {

@@ -7,7 +7,7 @@ import { findLimit, pageOfLimits } from '../../src/persist/repositories/limits.t
 import * as schemas from '../../src/schemas/limit.ts'
 import { IdParams } from '../../src/schemas/lists.ts'
 import { actorOf } from './authentication.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 import { deletes, NoBody, reads } from './responses.ts'
 

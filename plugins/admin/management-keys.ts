@@ -4,7 +4,7 @@ import { managementKeyFields } from '../../src/control/fields.ts'
 import * as operations from '../../src/control/management-keys.ts'
 import { findManagementKey, pageOfManagementKeys } from '../../src/persist/repositories/management-keys.ts'
 import * as schemas from '../../src/schemas/management-key.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 
 const managementKeys: FastifyPluginAsync<AdminApiOptions> = async function managementKeys(

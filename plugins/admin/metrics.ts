@@ -3,7 +3,7 @@
  */
 import type { FastifyPluginAsync } from 'fastify'
 import authentication from './authentication.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 
 /** Asked every few seconds. */
 const OPTIONS = { logLevel: 'warn', schema: { hide: true } } as const

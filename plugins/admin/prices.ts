@@ -4,7 +4,7 @@ import { priceFields } from '../../src/control/fields.ts'
 import * as operations from '../../src/control/prices.ts'
 import { findPrice, pageOfPrices } from '../../src/persist/repositories/prices.ts'
 import * as schemas from '../../src/schemas/price.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 
 const prices: FastifyPluginAsync<AdminApiOptions> = async function prices(api, { control }) {

@@ -4,7 +4,7 @@ import { providerFields } from '../../src/control/fields.ts'
 import { pageOfLiveProviders } from '../../src/control/pages.ts'
 import * as operations from '../../src/control/providers.ts'
 import * as schemas from '../../src/schemas/provider.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 
 const providers: FastifyPluginAsync<AdminApiOptions> = async function providers(api, { control }) {

@@ -9,7 +9,7 @@ import { pageOfAudit } from '../../src/persist/repositories/audit.ts'
 import { EventQuery, EventView, UsageQuery, UsageReportView } from '../../src/schemas/events.ts'
 import { List } from '../../src/schemas/lists.ts'
 import * as schemas from '../../src/schemas/reports.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { NoBody, reads } from './responses.ts'
 
 const tags = ['reports']

@@ -5,7 +5,7 @@ import { rehearseConfig } from '../../src/control/apply-config.ts'
 import { consistencyOf } from '../../src/control/reports.ts'
 import { ConfigDifferences, ConfigFile } from '../../src/schemas/config-file.ts'
 import * as schemas from '../../src/schemas/reports.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { NoBody, reads } from './responses.ts'
 
 const tags = ['system']

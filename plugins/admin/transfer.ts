@@ -6,7 +6,7 @@ import { exported, imported } from '../../src/control/transfer.ts'
 import { EXPORT_TYPE, ImportQuery, ImportView } from '../../src/schemas/transfer.ts'
 import { GatewayError } from '../errors.ts'
 import { actorOf } from './authentication.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { reads } from './responses.ts'
 
 const tags = ['system']

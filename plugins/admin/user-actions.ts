@@ -8,7 +8,7 @@ import { findUsers } from '../../src/persist/repositories/users.ts'
 import { IdParams } from '../../src/schemas/lists.ts'
 import { UserDisable, UserView } from '../../src/schemas/user.ts'
 import { actorOf } from './authentication.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { NoBody, Pending, reads } from './responses.ts'
 
 const tags = ['users']

@@ -8,7 +8,7 @@ import { findUser, findUsers, pageOfUsers } from '../../src/persist/repositories
 import { IdParams } from '../../src/schemas/lists.ts'
 import * as schemas from '../../src/schemas/user.ts'
 import { actorOf } from './authentication.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 import { creates, reads } from './responses.ts'
 

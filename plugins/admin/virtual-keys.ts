@@ -8,7 +8,7 @@ import { IdParams } from '../../src/schemas/lists.ts'
 import * as schemas from '../../src/schemas/virtual-key.ts'
 import { parseExactMs } from '../../src/units/duration.ts'
 import { actorOf } from './authentication.ts'
-import type { AdminApiOptions } from './index.ts'
+import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
 import { reads } from './responses.ts'
 
