@@ -2,6 +2,7 @@
  * Body reader: typed access to the fields of a body. The first field of a wrong type becomes the refusal; readers go on with an
  * empty value, so that the reading of a format stays a plain list of fields.
  */
+import { tierWord } from '../usage/usage.ts'
 import type { Refusal } from './decision.ts'
 import { isObject, type JsonObject } from './read-body.ts'
 
@@ -100,6 +101,16 @@ export class BodyReader {
     if (isObject(value)) return value
     this.reject(name, `The field "${this.#prefix}${name}" must be an object.`)
     return {}
+  }
+
+  /** Words that a request may be priced by, from fields that hold one each. */
+  words(...names: readonly string[]): { readonly serviceTiers?: readonly string[] } {
+    const words: string[] = []
+    for (const name of names) {
+      const word = this.value[name]
+      if (typeof word === 'string') words.push(tierWord(word))
+    }
+    return words.length === 0 ? {} : { serviceTiers: words }
   }
 
   /** A field of any type. */

@@ -70,11 +70,13 @@ export class Estimator {
   estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly = false): Estimate {
     const { inputBound, inputTokens } = this.#input(facts, family, countedExactly)
     const outputTokens = this.#outputTokens(facts)
+    const extras = { webSearches: facts.webSearches ?? 0, serviceTiers: facts.serviceTiers ?? [] }
+    const input = { ...NO_USAGE, inputTokens, serviceTiers: extras.serviceTiers }
     return {
       inputTokens,
       outputTokens,
-      costNanoUsd: price === null ? ZERO_USD : capped(price.bound(inputBound, outputTokens)),
-      inputCostNanoUsd: price === null ? ZERO_USD : capped(price.cost({ ...NO_USAGE, inputTokens })),
+      costNanoUsd: price === null ? ZERO_USD : capped(price.bound(inputBound, outputTokens, extras)),
+      inputCostNanoUsd: price === null ? ZERO_USD : capped(price.cost(input)),
       basis:
         facts.usesStoredInput || facts.flatInputTokens !== undefined
           ? 'flat'

@@ -36,7 +36,8 @@ export function readGoogle(endpoint: GoogleEndpoint, body: BodyReader, weight: W
     for (const { content } of [body.value, ...requests]) weighContent(content, weight)
     return { ...common, messages: Math.max(1, requests.length) }
   }
-  return { ...common, messages: readContents(request, weight) + readTools(request, weight) }
+  const tiers = generating ? body.words('serviceTier', 'service_tier') : {}
+  return { ...common, ...tiers, messages: readContents(request, weight) + readTools(request, weight) }
 }
 
 /** A field under either of its names. */

@@ -36,7 +36,7 @@ export function readOpenai(
   const assumed = endpoint === 'moderations' && !body.has('model') ? DEFAULT_MODERATION : null
   const model = pathModel ?? assumed ?? body.model()
   const modelField = pathModel === null && assumed === null ? 'model' : null
-  const common = { requestedModel: model, modelField, asksForUsage: false }
+  const common = { requestedModel: model, modelField, asksForUsage: false, ...body.words('service_tier') }
   body.checkCeilings()
   if (body.has('models')) {
     // A list of models to fall back to would reach models that nobody has checked (F20).
@@ -65,7 +65,7 @@ function streaming(body: BodyReader): Pick<Reading, 'stream' | 'producesOutput'>
   return { stream: body.boolean('stream'), producesOutput: true }
 }
 
-type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages' | 'refersTo' | 'keepsAnswer'>
+type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages' | 'refersTo' | 'keepsAnswer' | 'webSearches'>
 
 function readStreamOptions(body: BodyReader): boolean {
   const includeUsage = body.object('stream_options').include_usage
@@ -106,10 +106,22 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     outputCeiling: body.ceiling('max_output_tokens'),
     choices: 1,
     messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
+    ...searches(body),
     refersTo,
     keepsAnswer: body.any('store') !== false,
   }
 }
+
+/** How many searches a model makes where nothing caps them, for the hold; what it has made is charged. */
+export const ASSUMED_WEB_SEARCHES = 5
+
+function searches(body: BodyReader): Pick<Reading, 'webSearches'> {
+  const searching = body.list('tools').some((tool) => /^web_search/.test(String(fieldOf(tool, 'type'))))
+  return searching ? { webSearches: Math.min(body.count('max_tool_calls') ?? ASSUMED_WEB_SEARCHES, SEARCHES_MAX) } : {}
+}
+
+/** No request makes more searches than this. */
+export const SEARCHES_MAX = 1_000
 
 /** Everything that the provider would add to the request because its id is named. */
 function referencesIn(body: BodyReader): readonly StoredReference[] {

@@ -15,6 +15,8 @@ export interface Reading
     | 'flatOutputTokens'
     | 'refersTo'
     | 'keepsAnswer'
+    | 'serviceTiers'
+    | 'webSearches'
   > {
   /** The body's field that carries the model; null where the path does. */
   readonly modelField: string | null

@@ -105,6 +105,10 @@ export interface RequestFacts {
   readonly attachments: number
   /** The body leans on what the provider stores (earlier responses, files, URLs): its size says nothing. */
   readonly usesStoredInput: boolean
+  /** What it asks to be served as that is priced apart, in the provider's words. Absent = nothing. */
+  readonly serviceTiers?: readonly string[]
+  /** Searches of the web that the provider may run for it. Absent = none. */
+  readonly webSearches?: number
   /** The raw body, forwarded byte for byte unless a listed change applies. */
   readonly body: Buffer
   readonly native?: NativeCall

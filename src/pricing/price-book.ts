@@ -11,6 +11,8 @@ import type { Price, PriceBook, PricedProvider } from './price.ts'
 import type { Schedule } from './price-data.ts'
 import { listedSchedule } from './price-list.ts'
 import { CardPrice, type RateCard, ratesOf } from './rates.ts'
+import type { ServiceTiers } from './ratio.ts'
+import { serviceTiersOf } from './service-tiers.ts'
 
 /** Where the overrides are: the governance store. */
 export interface OverrideSource {
@@ -97,14 +99,15 @@ export class GenaiPriceBook implements PriceBook {
       remember(this.#listed, name, listed)
     }
     const schedule = listed ?? []
+    const tiers = serviceTiersOf(provider, model)
     const providerName = provider.name.toLowerCase()
     const modelName = model.toLowerCase()
     const entry: TimedPrice[][] = []
     for (const candidate of this.#overrides) {
       if (candidate.provider !== providerName || !candidate.matches(modelName)) continue
-      entry.push(overridden(candidate.override, schedule))
+      entry.push(overridden(candidate.override, schedule, tiers))
     }
-    entry.push(schedule.map(({ holds, card }) => ({ holds, price: new CardPrice(card) })))
+    entry.push(schedule.map(({ holds, card }) => ({ holds, price: new CardPrice(card, tiers) })))
     return entry
   }
 }
@@ -116,14 +119,15 @@ function freedom(pattern: string): number {
 
 /**
  * The prices of an override, from its beginning on. Rates that it leaves out come from the list; but a cache rate left out beside a
- * given input rate follows that one, because the list's belongs to another price.
+ * given input rate follows that one, because the list's belongs to another price. An override is the standard price: service tiers
+ * multiply it like the list's.
  */
-function overridden(override: PriceOverride, schedule: Schedule): TimedPrice[] {
+function overridden(override: PriceOverride, schedule: Schedule, serviceTiers: ServiceTiers): TimedPrice[] {
   const begun = (now: number) => now >= override.effectiveFrom
-  if (schedule.length === 0) return [{ holds: begun, price: new CardPrice(overlaid(override, null)) }]
+  if (schedule.length === 0) return [{ holds: begun, price: new CardPrice(overlaid(override, null), serviceTiers) }]
   return schedule.map(({ holds, card }) => ({
     holds: (now) => begun(now) && holds(now),
-    price: new CardPrice(overlaid(override, card)),
+    price: new CardPrice(overlaid(override, card), serviceTiers),
   }))
 }
 
@@ -147,6 +151,7 @@ function overlaid(override: PriceOverride, listed: RateCard | null): RateCard {
     base: over(listed?.base ?? null),
     tiers: flat || listed === null ? [] : listed.tiers.map(({ above, rates }) => ({ above, rates: over(rates) })),
     perRequest: perRequest === null ? (listed?.perRequest ?? ZERO_USD) : nanoUsd(perRequest),
+    perWebSearch: listed?.perWebSearch ?? ZERO_USD,
   }
 }
 

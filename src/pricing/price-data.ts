@@ -134,7 +134,7 @@ function timeOfDay(text: string): number {
   return ((Date.parse(`1970-01-01T${text}`) % DAY_MS) + DAY_MS) % DAY_MS
 }
 
-/** Which key of the list is which part. Keys that are not per token (searches, pages, hours) are not ours to count. */
+/** Which key of the list is which part. Keys that are not per token (pages, hours, searches in files) are not ours to count, but for those below. */
 const PARTS: Readonly<Record<keyof KnownRates, string>> = {
   input: 'input_mtok',
   output: 'output_mtok',
@@ -146,15 +146,21 @@ const PARTS: Readonly<Record<keyof KnownRates, string>> = {
   reasoning: 'output_reasoning_mtok',
 }
 const PER_REQUEST = 'requests_kcount'
+const PER_WEB_SEARCH = 'web_searches_kcount'
 
 function compileCard(prices: ModelPrice): RateCard | null {
   const perThousand = prices[PER_REQUEST]
-  const perRequest = nanoUsd(typeof perThousand === 'number' ? ceiled(perThousand * 1e6) : 0n)
+  const perRequest = perOne(perThousand)
   const byHour = prices.input_audio_hours
   if (typeof byHour === 'number' && prices[PARTS.input] === undefined) return hourly(byHour, perRequest)
   if (prices[PARTS.input] === undefined && prices[PARTS.output] === undefined && perThousand === undefined) return null
   const tiers = tierStarts(prices).map((above) => ({ above, rates: compileRates(prices, above) }))
-  return { base: compileRates(prices, null), tiers, perRequest }
+  return { base: compileRates(prices, null), tiers, perRequest, perWebSearch: perOne(prices[PER_WEB_SEARCH]) }
+}
+
+/** Dollars per thousand as nano-dollars for one. */
+function perOne(dollarsPerThousand: ModelPrice[string]): NanoUsd {
+  return nanoUsd(typeof dollarsPerThousand === 'number' ? ceiled(dollarsPerThousand * 1e6) : 0n)
 }
 
 /** Recordings that are charged by their length, of which each second counts as so many tokens. What is written costs nothing. */

@@ -9,11 +9,20 @@ export interface Price {
   cost(usage: Usage): NanoUsd
   /**
    * The most that a request of at most this many tokens can cost: input at the dearest rate its body can trigger (cache write,
-   * long-context tier, audio), output at the dearest output rate, plus the per-request fee. Nano-dollars, rounded up.
+   * long-context tier, audio), output at the dearest output rate, plus its fees, at the dearest service tier that it can be served at.
+   * Nano-dollars, rounded up.
    */
-  bound(inputTokens: number, outputTokens: number): NanoUsd
+  bound(inputTokens: number, outputTokens: number, extras?: Extras): NanoUsd
   /** What is told of it in lists, in nano-dollars per million tokens; absent where it cannot be told in three numbers. */
   readonly shown?: ShownRates
+}
+
+/** What a request asks for that costs more than its tokens. */
+export interface Extras {
+  /** Searches of the web that the provider may run. */
+  readonly webSearches: number
+  /** What it asks to be served as, in the provider's words. */
+  readonly serviceTiers: readonly string[]
 }
 
 export interface ShownRates {

@@ -5,8 +5,9 @@
  * rounded up once.
  */
 import { costOfTokenProducts, type NanoUsd, nanoUsd } from '../units/money.ts'
-import type { Usage } from '../usage/usage.ts'
-import type { Price, ShownRates } from './price.ts'
+import { NO_USAGE, type Usage } from '../usage/usage.ts'
+import type { Extras, Price, ShownRates } from './price.ts'
+import { dearestRatioOf, ONE_TIER, type Ratio, ratioOf, type ServiceTiers } from './ratio.ts'
 
 /** Nano-dollars per million tokens of each part. */
 export interface Rates {
@@ -59,14 +60,18 @@ export interface RateCard {
   /** By rising `above`. */
   readonly tiers: readonly Tier[]
   readonly perRequest: NanoUsd
+  /** Per search of the web. Absent = none is charged for. */
+  readonly perWebSearch?: NanoUsd
 }
 
 /** A rate card as the price that routing, estimates and settlement ask. */
 export class CardPrice implements Price {
   readonly #card: RateCard
+  readonly #tiers: ServiceTiers
 
-  constructor(card: RateCard) {
+  constructor(card: RateCard, tiers: ServiceTiers = ONE_TIER) {
     this.#card = card
+    this.#tiers = tiers
   }
 
   get shown(): ShownRates {
@@ -77,10 +82,12 @@ export class CardPrice implements Price {
     const { tiers, perRequest } = this.#card
     let rates = this.#card.base
     for (const tier of tiers) if (usage.inputTokens > tier.above) rates = tier.rates
-    return nanoUsd(costOfTokenProducts(productsOf(usage, rates)) + BigInt(usage.fees) * perRequest)
+    const ratio = ratioOf(this.#tiers, usage.serviceTiers)
+    const tokens = costOfTokenProducts(scaled(productsOf(usage, rates), ratio))
+    return nanoUsd(tokens + BigInt(usage.fees) * perRequest + this.#searches(usage.webSearches))
   }
 
-  bound(inputTokens: number, outputTokens: number): NanoUsd {
+  bound(inputTokens: number, outputTokens: number, extras: Extras = NO_USAGE): NanoUsd {
     let input = dearestInput(this.#card.base)
     let output = dearestOutput(this.#card.base)
     for (const { above, rates } of this.#card.tiers) {
@@ -88,9 +95,19 @@ export class CardPrice implements Price {
       input = max(input, dearestInput(rates))
       output = max(output, dearestOutput(rates))
     }
-    const products = BigInt(inputTokens) * input + BigInt(outputTokens) * output
-    return nanoUsd(costOfTokenProducts(products) + this.#card.perRequest)
+    const ratio = dearestRatioOf(this.#tiers, extras.serviceTiers)
+    const products = scaled(BigInt(inputTokens) * input + BigInt(outputTokens) * output, ratio)
+    return nanoUsd(costOfTokenProducts(products) + this.#card.perRequest + this.#searches(extras.webSearches))
   }
+
+  #searches(count: number): bigint {
+    return BigInt(count) * (this.#card.perWebSearch ?? 0n)
+  }
+}
+
+/** Upwards where it does not come out even: a fraction of a fraction of a nano-dollar, well inside the one rounding that follows. */
+function scaled(products: bigint, { times, over }: Ratio): bigint {
+  return times === over ? products : (products * times + over - 1n) / over
 }
 
 /**

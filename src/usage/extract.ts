@@ -6,7 +6,15 @@
  * pass for a report, and an answer of megabytes costs no more than a short one.
  */
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
-import { anthropicUsage, billedUnits, googleUsage, isObject, type JsonObject, openaiUsage } from './report.ts'
+import {
+  anthropicUsage,
+  billedUnits,
+  googleUsage,
+  isObject,
+  type JsonObject,
+  openaiUsage,
+  webSearchesIn,
+} from './report.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
 
 /** Above this size a body is not parsed whole to find a report that does not stand near its end. */
@@ -22,11 +30,11 @@ export function usageOfAnswer(
   // Counting tokens is free of charge, and its answer's `input_tokens` is the count, not a charge.
   if (endpoint === 'count_tokens') return NO_USAGE
   const key = format === 'google' ? 'usageMetadata' : 'usage'
-  const usage = outermost(body, key)
-  if (usage === null) return endpoint === 'rerank' ? billedUnits(outermost(body, 'meta')) : null
+  const usage = objectIn(body, key)
+  if (usage === null) return endpoint === 'rerank' ? billedUnits(objectIn(body, 'meta')) : null
   switch (format) {
     case 'openai':
-      return openaiUsage(usage, producesOutput)
+      return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), searchesOf(endpoint, body))
     case 'anthropic':
       return anthropicUsage(usage)
     case 'google':
@@ -34,12 +42,22 @@ export function usageOfAnswer(
   }
 }
 
-function outermost(body: Buffer, key: string): JsonObject | null {
-  const at = body.lastIndexOf(`"${key}"`)
-  if (at === -1) return null
-  const whole = parseObject(`{${body.toString('utf8', at)}`) ?? parseWhole(body)
-  const value = whole?.[key]
+function searchesOf(endpoint: Endpoint, body: Buffer): number {
+  if (endpoint !== 'responses' || !body.includes('"web_search_call"')) return 0
+  return webSearchesIn(parseWhole(body)?.output)
+}
+
+function objectIn(body: Buffer, key: string): JsonObject | null {
+  const value = outermost(body, key)
   return isObject(value) ? value : null
+}
+
+/** The value of a key of the outermost object. */
+function outermost(body: Buffer, key: string): unknown {
+  const at = body.lastIndexOf(`"${key}"`)
+  if (at === -1) return undefined
+  const whole = parseObject(`{${body.toString('utf8', at)}`) ?? parseWhole(body)
+  return whole?.[key]
 }
 
 function parseWhole(body: Buffer): JsonObject | null {

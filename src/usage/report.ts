@@ -4,7 +4,7 @@
  * Strict where money follows: a count that is negative, fractional, a string or absurdly large is no count, and a report without its
  * main counts is no report. Lenient where providers differ: names of both OpenAI APIs, parts inside or beside their whole.
  */
-import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, type Usage } from './usage.ts'
+import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, tierWord, type Usage } from './usage.ts'
 
 /** No attempt has a billion tokens; what says so is broken. */
 const TOKENS_MAX = 1_000_000_000
@@ -23,6 +23,11 @@ function part(value: unknown, whole: number): number {
   return Math.min(count(value) ?? 0, whole)
 }
 
+/** Words that are priced apart, as the provider reports them. */
+function tiersIn(...words: readonly unknown[]): readonly string[] {
+  return words.filter((word) => typeof word === 'string').map(tierWord)
+}
+
 function object(value: unknown): JsonObject {
   return isObject(value) ? value : {}
 }
@@ -34,8 +39,15 @@ function object(value: unknown): JsonObject {
  * where it is larger.
  *
  * @param producesOutput false for embeddings, whose report has no output count
+ * @param tier the answer's `service_tier`, which stands beside the report
+ * @param webSearches how many the answer tells of
  */
-export function openaiUsage(usage: JsonObject, producesOutput: boolean): Usage | null {
+export function openaiUsage(
+  usage: JsonObject,
+  producesOutput: boolean,
+  tier: unknown = null,
+  webSearches = 0,
+): Usage | null {
   if (usage.type === 'duration') return lengthOfSound(usage.seconds)
   // Rerankers that make nothing report the sum alone.
   const sum = producesOutput ? undefined : usage.total_tokens
@@ -57,7 +69,19 @@ export function openaiUsage(usage: JsonObject, producesOutput: boolean): Usage |
     reasoningTokens: part(output.reasoning_tokens, outputTokens),
     inputAudioTokens: part(input.audio_tokens, inputTokens),
     outputAudioTokens: part(output.audio_tokens, outputTokens),
+    webSearches,
+    serviceTiers: tiersIn(tier),
   }
+}
+
+/** Searches among the items of a response. Opening a page that was found is free. */
+export function webSearchesIn(output: unknown): number {
+  if (!Array.isArray(output)) return 0
+  return output.filter((item) => {
+    if (!isObject(item) || item.type !== 'web_search_call') return false
+    const action = object(item.action).type
+    return item.status !== 'failed' && (action === undefined || action === 'search')
+  }).length
 }
 
 /** Transcriptions by models that are charged by the length of what they hear. */
@@ -90,6 +114,8 @@ export function anthropicUsage(usage: JsonObject): Usage | null {
     cacheWriteTokens,
     cacheWrite1hTokens: part(object(usage.cache_creation).ephemeral_1h_input_tokens, cacheWriteTokens),
     reasoningTokens: part(object(usage.output_tokens_details).thinking_tokens, outputTokens),
+    webSearches: count(object(usage.server_tool_use).web_search_requests) ?? 0,
+    serviceTiers: tiersIn(usage.service_tier, usage.speed, usage.inference_geo),
   }
 }
 
@@ -116,6 +142,7 @@ export function googleUsage(usage: JsonObject): Usage | null {
     reasoningTokens: part(thoughts, outputTokens),
     inputAudioTokens: part(audioOf(usage.promptTokensDetails), inputTokens),
     outputAudioTokens: part(audioOf(usage.candidatesTokensDetails), outputTokens),
+    serviceTiers: tiersIn(usage.serviceTier),
   }
 }
 

@@ -73,15 +73,27 @@ export interface Resolution {
   readonly success: boolean
 }
 
-/** @param price null where none is known: then only tokens count */
-export function resolutionOf(end: Outcome, estimate: Estimate, price: Price | null): Resolution {
+/**
+ * @param price null where none is known: then only tokens count
+ * @param askedTiers what the request asked to be served as: it was, where the provider does not say
+ */
+export function resolutionOf(
+  end: Outcome,
+  estimate: Estimate,
+  price: Price | null,
+  askedTiers: readonly string[] = [],
+): Resolution {
+  const costOf = (usage: Usage): NanoUsd => {
+    if (price === null) return ZERO_USD
+    return price.cost(usage.serviceTiers.length === 0 ? { ...usage, serviceTiers: askedTiers } : usage)
+  }
   const row = TABLE[end.ending]
   const success = end.ending === 'complete'
   const unseen = end.textTokens ?? estimate.outputTokens
   if (row.reports && end.usage !== null) {
     const usage = end.final ? end.usage : withOutput(end.usage, unseen)
     const source = end.final ? 'reported' : row.source
-    return resolved(usage, price?.cost(usage) ?? ZERO_USD, source, row.requests, success)
+    return resolved(usage, costOf(usage), source, row.requests, success)
   }
   const input: Usage = { ...NO_USAGE, inputTokens: estimate.inputTokens }
   switch (row.unreported) {
@@ -95,7 +107,7 @@ export function resolutionOf(end: Outcome, estimate: Estimate, price: Price | nu
     }
     case 'text': {
       const seen = withOutput(input, unseen)
-      return resolved(seen, price?.cost(seen) ?? ZERO_USD, row.source, row.requests, success)
+      return resolved(seen, costOf(seen), row.source, row.requests, success)
     }
   }
 }

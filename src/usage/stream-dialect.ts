@@ -7,7 +7,15 @@
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
 import { dataOf } from './event-data.ts'
 import { type FieldTable, fieldTable } from './json-fields.ts'
-import { anthropicUsage, googleUsage, isObject, type JsonObject, mergedAnthropic, openaiUsage } from './report.ts'
+import {
+  anthropicUsage,
+  googleUsage,
+  isObject,
+  type JsonObject,
+  mergedAnthropic,
+  openaiUsage,
+  webSearchesIn,
+} from './report.ts'
 import { textFields } from './text-seen.ts'
 import type { Usage } from './usage.ts'
 
@@ -79,8 +87,9 @@ function completions(endpoint: Endpoint): StreamDialect {
     },
     event: (says) => ((says & REPORTS) !== 0 && (says & HINT) !== 0 ? says | ONLY_REPORTS | FINISHES : says),
     usageOf(_first, last) {
-      const usage = completionUsage(dataOf(last))
-      return usage === null ? null : openaiUsage(usage, true)
+      const data = dataOf(last)
+      const usage = completionUsage(data)
+      return usage === null ? null : openaiUsage(usage, true, data?.service_tier)
     },
   }
 }
@@ -117,7 +126,8 @@ const responses: StreamDialect = {
   event: (says) => ((says & ENDS) === 0 ? says & ~(REPORTS | COUNTS_OUTPUT) : says),
   usageOf(_first, last) {
     const response = dataOf(last)?.response
-    return isObject(response) && isObject(response.usage) ? openaiUsage(response.usage, true) : null
+    if (!isObject(response) || !isObject(response.usage)) return null
+    return openaiUsage(response.usage, true, response.service_tier, webSearchesIn(response.output))
   },
 }
 

@@ -276,8 +276,8 @@ export class Attempt {
   }
 
   #resolve(end: Outcome): Resolution {
-    const { estimate, candidate } = this.admitted
-    return resolutionOf(end, estimate, candidate.price)
+    const { estimate, candidate, request } = this.admitted
+    return resolutionOf(end, estimate, candidate.price, request.facts.serviceTiers)
   }
 }
 

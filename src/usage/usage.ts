@@ -16,10 +16,19 @@ export interface Usage {
   readonly outputAudioTokens: number
   /** How often the fee per request is due: once, but for reranking, where every search of it is billed. */
   readonly fees: number
+  /** Searches of the web that the provider has run for it, each for a fee. */
+  readonly webSearches: number
+  /** What it was served as that is priced apart, in the provider's words: its service tier, speed, region. Empty = nothing was said. */
+  readonly serviceTiers: readonly string[]
 }
 
 /** Models of sound that are charged by its length report seconds; every second of it counts as so many input tokens. */
 export const TOKENS_PER_AUDIO_SECOND = 10
+
+/** A provider's word for a service tier as prices know it; Gemini's enumeration has a long and a short form. */
+export function tierWord(word: string): string {
+  return word.toLowerCase().replace(/^service_tier_/, '')
+}
 
 export const NO_USAGE: Usage = {
   inputTokens: 0,
@@ -31,4 +40,6 @@ export const NO_USAGE: Usage = {
   inputAudioTokens: 0,
   outputAudioTokens: 0,
   fees: 1,
+  webSearches: 0,
+  serviceTiers: [],
 }

@@ -237,6 +237,38 @@ describe('types and streams', () => {
   })
 })
 
+describe('what is priced apart', () => {
+  test('the tier, speed and region that a request asks for are read in every format', () => {
+    const rows: readonly [Endpoint, object, readonly string[] | undefined][] = [
+      ['chat', { model: 'm', messages: [], service_tier: 'Priority' }, ['priority']],
+      ['responses', { model: 'm', input: 'a', service_tier: 'flex' }, ['flex']],
+      ['chat', { model: 'm', messages: [], service_tier: null }, undefined],
+      ['messages', { model: 'm', messages: [], speed: 'fast', inference_geo: 'us' }, ['fast', 'us']],
+      ['generate_content', { contents: [], serviceTier: 'SERVICE_TIER_FLEX' }, ['flex']],
+      ['generate_content', { contents: [], service_tier: 'priority' }, ['priority']],
+    ]
+    for (const [endpoint, body, tiers] of rows) {
+      assert.deepEqual(factsOf(endpoint, { body }).serviceTiers, tiers, JSON.stringify(body))
+    }
+  })
+
+  test('searches of the web are held for as often as they may happen', () => {
+    const searching = { type: 'web_search_20250305', name: 'web_search' }
+    const rows: readonly [Endpoint, object, number | undefined][] = [
+      ['responses', { model: 'm', input: 'a', tools: [{ type: 'web_search' }] }, 5],
+      ['responses', { model: 'm', input: 'a', tools: [{ type: 'web_search_preview' }], max_tool_calls: 2 }, 2],
+      ['responses', { model: 'm', input: 'a', tools: [{ type: 'function' }], max_tool_calls: 2 }, undefined],
+      ['messages', { model: 'm', messages: [], tools: [searching] }, 5],
+      ['messages', { model: 'm', messages: [], tools: [{ ...searching, max_uses: 3 }] }, 3],
+      ['messages', { model: 'm', messages: [], tools: [{ ...searching, max_uses: -1 }] }, 5],
+      ['messages', { model: 'm', messages: [], tools: [{ name: 'f' }] }, undefined],
+    ]
+    for (const [endpoint, body, webSearches] of rows) {
+      assert.equal(factsOf(endpoint, { body }).webSearches, webSearches, JSON.stringify(body))
+    }
+  })
+})
+
 describe('size', () => {
   test('text is counted in bytes of UTF-8, the whole body', () => {
     const body = { model: 'm', messages: [user('日本語'), user('hi')] }

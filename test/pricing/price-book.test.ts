@@ -178,7 +178,9 @@ describe('price book', () => {
         fc.nat(400_000),
         fc.nat(100_000),
         fc.array(share, { minLength: 6, maxLength: 6 }),
-        ([provider, model], input, output, shares) => {
+        fc.subarray(['flex', 'priority', 'fast', 'us', 'auto', 'nonsense']),
+        fc.nat(5),
+        ([provider, model], input, output, shares, serviceTiers, webSearches) => {
           const part = (whole: number, index: number) => Math.floor(whole * (shares[index] ?? 0))
           const price = priced(bookOf().priceOf(provider, model, NOW))
           const asked = usage({
@@ -190,11 +192,43 @@ describe('price book', () => {
             inputAudioTokens: part(input, 3),
             outputAudioTokens: part(output, 4),
             reasoningTokens: part(output, 5),
+            webSearches,
           })
-          assert.ok(price.cost(asked) <= price.bound(input, output))
+          const bound = price.bound(input, output, { serviceTiers, webSearches })
+          assert.ok(price.cost({ ...asked, serviceTiers }) <= bound, 'served as asked')
+          assert.ok(price.cost(asked) <= bound, 'served as usual')
         },
       ),
     )
+  })
+})
+
+describe('service tiers', () => {
+  const tokens = { inputTokens: 1_000_000, outputTokens: 100_000 }
+  const held = (model: string, ...serviceTiers: string[]) =>
+    priced(bookOf().priceOf(openai, model, NOW)).bound(1_000_000, 100_000, { serviceTiers, webSearches: 0 })
+
+  test('F05 a dearer tier is held at its price, a cheaper one at the standard price, which it may be served at', () => {
+    // $0.25 + 100,000 × $2 per million.
+    const standard = parseUsd('0.45')
+    assert.equal(held('gpt-5-mini'), standard)
+    assert.equal(held('gpt-5-mini', 'auto'), standard)
+    assert.equal(held('gpt-5-mini', 'flex'), standard)
+    assert.equal(held('gpt-5-mini', 'priority'), parseUsd('0.81'))
+  })
+
+  test('an override is the standard price, and tiers multiply it', () => {
+    const source = new Source()
+    source.put({ id: 'p', provider: 'openai', model: 'gpt-5-mini', inputPerMillion: nanoUsd(1_000_000_000n) })
+    const price = priced(bookOf(source).priceOf(openai, 'gpt-5-mini', NOW))
+    // 1.8 × ($1 + $0.20).
+    assert.equal(price.cost(usage({ ...tokens, serviceTiers: ['priority'] })), parseUsd('2.16'))
+  })
+
+  test('resellers are taken to charge tiers like the model’s maker', () => {
+    const openrouter = { name: 'openrouter', kind: 'openai_compatible' }
+    const price = priced(bookOf().priceOf(openrouter, 'openai/gpt-5-mini', NOW))
+    assert.equal(price.cost(usage({ ...tokens, serviceTiers: ['flex'] })) * 2n, price.cost(usage(tokens)))
   })
 })
 
