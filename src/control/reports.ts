@@ -15,13 +15,13 @@ import type { Row } from '../persist/tables.ts'
 import { type EventView, USAGE_ROWS_MAX, type UsageLineView } from '../schemas/events.ts'
 import type { ConsistencyView } from '../schemas/reports.ts'
 import type { Settings } from '../schemas/settings.ts'
-import { isId, newId } from '../units/id.ts'
+import { isId } from '../units/id.ts'
 import { formatUsd } from '../units/money.ts'
 import { formatTime, formatTimeOrNull, parseTime } from '../units/time.ts'
 import { amountOf } from './fields.ts'
 import { type Listed, listedBy, type PageQuery } from './pages.ts'
 import { invalid } from './refused.ts'
-import type { Actor, ControlParts } from './work.ts'
+import { type Actor, auditOfBooks, type ControlParts } from './work.ts'
 
 const DAY_MS = 86_400_000
 const DEFAULT_SPAN_MS = 30 * DAY_MS
@@ -139,21 +139,7 @@ export async function rebuiltView(
   const now = clock.now()
   const found = await rebuildBooks(db, now, keptMs(settings), async (trx, { windows, hours }) => {
     const after = { windows: windows.differences.length, hours: hours.differences.length }
-    await insertAudit(trx, [
-      {
-        id: newId(),
-        at: now,
-        actorId: actor.id,
-        actorName: actor.name,
-        action: 'books.rebuild',
-        entityKind: 'books',
-        entityId: null,
-        entityName: null,
-        before: null,
-        after,
-        address: actor.address,
-      },
-    ])
+    await insertAudit(trx, [auditOfBooks(actor, now, 'books.rebuild', after)])
   })
   return consistencyView(found)
 }

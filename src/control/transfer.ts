@@ -4,10 +4,9 @@ import { exportBooks } from '../persist/transfer-export.ts'
 import { TransferError } from '../persist/transfer-format.ts'
 import { importBooks } from '../persist/transfer-import.ts'
 import type { ImportView } from '../schemas/transfer.ts'
-import { newId } from '../units/id.ts'
 import type { Control } from './control.ts'
 import { ControlError } from './refused.ts'
-import type { Actor, ControlParts } from './work.ts'
+import { type Actor, auditOfBooks, type ControlParts } from './work.ts'
 
 /** Pieces of the document, in one look at the database. */
 export function exported({ db, clock }: Pick<ControlParts, 'db' | 'clock'>): AsyncGenerator<string> {
@@ -31,22 +30,7 @@ export function imported(
           secret,
           now,
           withoutCredentials,
-          finish: (trx, counts) =>
-            insertAudit(trx, [
-              {
-                id: newId(),
-                at: now,
-                actorId: actor.id,
-                actorName: actor.name,
-                action: 'books.import',
-                entityKind: 'books',
-                entityId: null,
-                entityName: null,
-                before: null,
-                after: counts,
-                address: actor.address,
-              },
-            ]),
+          finish: (trx, counts) => insertAudit(trx, [auditOfBooks(actor, now, 'books.import', counts)]),
         })
       } catch (error) {
         if (!(error instanceof TransferError)) throw error

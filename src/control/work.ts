@@ -87,6 +87,23 @@ export function sameContent<E extends { readonly updatedAt: number }>(a: E, b: E
 /** What the audit log can speak of. */
 export type AuditKind = EntityKind | 'management_key'
 
+/** A line of the audit log about the books as a whole, for what is no work of entities. */
+export function auditOfBooks(actor: Actor, at: number, action: string, after: object): AuditEntry {
+  return {
+    id: newId(),
+    at,
+    actorId: actor.id,
+    actorName: actor.name,
+    action,
+    entityKind: 'books',
+    entityId: null,
+    entityName: null,
+    before: null,
+    after,
+    address: actor.address,
+  }
+}
+
 export class Work {
   readonly parts: ControlParts
   /** The transaction. */
