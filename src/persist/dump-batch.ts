@@ -33,7 +33,7 @@ import { ClosedSums, HourlySums, LimitSums } from './dump-sums.ts'
 import type { Tables } from './tables.ts'
 
 /** Rows in one statement: what is made and sent at once without the event loop turning. */
-const ROWS_MAX = 250
+const ROWS_MAX = 60
 
 /** A fact that is not of the form its kind has. */
 class UnreadableFact extends Error {

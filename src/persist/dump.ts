@@ -46,6 +46,9 @@ interface Work {
 /** The applied position was not where we believed. */
 class PositionMoved extends Error {}
 
+/** What one transaction brings over at most, in bytes of the journal. */
+const BATCH_BYTES = 2 * 1_048_576
+
 export class Dump {
   readonly #options: DumpOptions
   readonly #partitions: Partitions
@@ -89,7 +92,7 @@ export class Dump {
     let facts = 0
     let torn = 0
     for (let applied = this.#applied ?? (await this.readPosition()); applied < target; ) {
-      const work = this.#next(applied)
+      const work = await this.#next(applied, target)
       for (const garbage of work.garbage) this.#options.quarantine.addGarbage(garbage)
       await this.#partitions.ensure(requestIds(work.facts), this.#options.clock.now())
       try {
@@ -113,11 +116,25 @@ export class Dump {
     return { facts, torn }
   }
 
-  #next(applied: number): Work {
+  /** A batch, read in pieces between which requests are served. */
+  async #next(applied: number, target: number): Promise<Work> {
     const { journal } = this.#options
     const recent = applied < this.#exactUntil ? null : journal.recent(applied, this.#batchMax)
     if (recent !== null) return { ...recent, ends: null, garbage: [], torn: 0 }
-    return readBatch(journal, applied, { factsMax: this.#batchMax, holds: false })
+    const [facts, ends, garbage]: [Fact[], number[], Garbage[]] = [[], [], []]
+    let torn = 0
+    let end = applied
+    while (end < target && end - applied < BATCH_BYTES && facts.length < this.#batchMax) {
+      const piece = readBatch(journal, end, { factsMax: this.#batchMax - facts.length, holds: false })
+      facts.push(...piece.facts)
+      ends.push(...piece.ends)
+      garbage.push(...piece.garbage)
+      torn += piece.torn
+      if (piece.end === end) break
+      end = piece.end
+      await nextTurn()
+    }
+    return { facts, ends, garbage, torn, end }
   }
 
   /** Writes one batch, or the parts of it that can be written, and returns the position then applied. */

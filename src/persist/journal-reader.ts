@@ -43,8 +43,8 @@ export class JournalError extends Error {
   override readonly name = 'JournalError'
 }
 
-/** What one call reads at most: parsing it stays within some ten milliseconds. */
-const BYTES_MAX = 1_048_576
+/** What one call reads at most: parsing it stays within a millisecond or two. */
+const BYTES_MAX = 131_072
 
 /** The next facts from `position` on; at the journal's end a batch of none. Synchronous. Throws {@link JournalError}. */
 export function readBatch(journal: ReadableJournal, position: number, options: ReadOptions): Batch {
