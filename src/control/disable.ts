@@ -28,7 +28,7 @@ export async function disableUserNow(
     const { store, clock, facts } = control.parts
     const now = clock.now()
     const disabledReason = reason ?? DISABLED_BY_ADMIN
-    facts.append({ t: 'disable', at: now, kind: 'user', id, reason: disabledReason })
+    facts.append({ t: 'disable', at: now, kind: 'user', id, reason: disabledReason, actor: whoOf(actor) })
     const entity: User = { ...user, disabledAt: user.disabledAt ?? now, disabledReason }
     store.apply([{ op: 'put', kind: 'user', entity }], now)
     control.parts.log.warn({ userId: id, actor: actor.name }, 'user disabled while the database is away')
@@ -51,12 +51,16 @@ export async function patchVirtualKeyNow(
     if (!isAway(error) || !disables || key === undefined) throw error
     const { store, clock, facts } = control.parts
     const now = clock.now()
-    facts.append({ t: 'disable', at: now, kind: 'virtual_key', id, reason: DISABLED_BY_ADMIN })
+    facts.append({ t: 'disable', at: now, kind: 'virtual_key', id, reason: DISABLED_BY_ADMIN, actor: whoOf(actor) })
     const entity: VirtualKey = { ...key, active: false }
     store.apply([{ op: 'put', kind: 'virtual_key', entity }], now)
     control.parts.log.warn({ virtualKeyId: id, actor: actor.name }, 'key disabled while the database is away')
     return { entity, stored: false }
   }
+}
+
+function whoOf({ id, name, address }: Actor) {
+  return { id, name, address }
 }
 
 function isAway(error: unknown): boolean {

@@ -113,6 +113,8 @@ export interface DisableFact {
   readonly kind: 'user' | 'virtual_key'
   readonly id: string
   readonly reason: string
+  /** The admin who did it while Postgres was away; absent = the gateway itself. */
+  readonly actor?: { readonly id: string | null; readonly name: string; readonly address: string | null }
 }
 
 /** The posted amounts of a limit have reached a share of its maximum (`alert_at`): one row of `alerts`. */

@@ -4,8 +4,10 @@
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
 import type { CorrectFact, DisableFact, StoredFact, UsageEvent } from '../ledger/facts.ts'
+import { newId } from '../units/id.ts'
 import { BIGINT_MAX } from './column-types.ts'
 import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
+import { insertAudit } from './repositories/audit.ts'
 import type { Tables } from './tables.ts'
 
 type Trx = Transaction<Tables>
@@ -152,18 +154,44 @@ export async function touchAddresses(trx: Trx, uses: readonly AddressUse[]): Pro
       last_seen_at = greatest(i.last_seen_at, excluded.last_seen_at)`.execute(trx)
 }
 
-/** Disables a user or a key. One that already is keeps its time and reason, and an edit that came later stands: it may have enabled it. */
-export async function disable(trx: Trx, { kind, id, at, reason }: DisableFact): Promise<void> {
+/**
+ * Disables a user or a key, and says so in the audit log. One that already is keeps its time and reason, and an edit that came later stands:
+ * it may have enabled it.
+ */
+export async function disable(trx: Trx, { kind, id, at, reason, actor }: DisableFact): Promise<void> {
   const disabledAt = new Date(at)
-  if (kind === 'virtual_key') {
-    await sql`
-      update virtual_keys set active = false, updated_at = now()
-      where id = ${id} and active and updated_at <= ${disabledAt}`.execute(trx)
-    return
-  }
-  await sql`
-    update users set disabled_at = ${disabledAt}, disabled_reason = ${reason}, updated_at = now()
-    where id = ${id} and disabled_at is null and updated_at <= ${disabledAt}`.execute(trx)
+  const { rows } = await (kind === 'virtual_key'
+    ? sql<{ name: string }>`
+        update virtual_keys set active = false, updated_at = now()
+        where id = ${id} and active and updated_at <= ${disabledAt} returning name`
+    : sql<{ name: string }>`
+        update users set disabled_at = ${disabledAt}, disabled_reason = ${reason}, updated_at = now()
+        where id = ${id} and disabled_at is null and updated_at <= ${disabledAt} returning name`
+  ).execute(trx)
+  const [changed] = rows
+  if (changed === undefined) return
+  const [before, after] =
+    kind === 'virtual_key'
+      ? [{ active: true }, { active: false }]
+      : [
+          { disabled_at: null, disabled_reason: null },
+          { disabled_at: disabledAt.toISOString(), disabled_reason: reason },
+        ]
+  await insertAudit(trx, [
+    {
+      id: newId(),
+      at,
+      actorId: actor?.id ?? null,
+      actorName: actor?.name ?? 'system',
+      action: `${kind}.disable`,
+      entityKind: kind,
+      entityId: id,
+      entityName: changed.name,
+      before,
+      after,
+      address: actor?.address ?? null,
+    },
+  ])
 }
 
 /**

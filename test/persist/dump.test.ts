@@ -379,12 +379,28 @@ forEachDatabase((kind, open) => {
     await write([
       { t: 'disable', at: NOON, kind: 'user', id: user.id, reason: 'first' },
       { t: 'disable', at: NOON + 1, kind: 'user', id: user.id, reason: 'second' },
-      { t: 'disable', at: NOON, kind: 'virtual_key', id: key.id, reason: 'leaked' },
+      {
+        t: 'disable',
+        at: NOON,
+        kind: 'virtual_key',
+        id: key.id,
+        reason: 'leaked',
+        actor: { id: null, name: 'root', address: '127.0.0.1' },
+      },
     ])
     await dump.run()
     const row = await db.selectFrom('users').selectAll().executeTakeFirstOrThrow()
     assert.deepEqual([row.disabled_at, row.disabled_reason], [NOON, 'first'])
     assert.equal((await db.selectFrom('virtual_keys').selectAll().executeTakeFirstOrThrow()).active, false)
+    const audit = await db.selectFrom('audit_log').selectAll().orderBy('action').execute()
+    assert.deepEqual(
+      audit.map((line) => [line.action, line.actor_name, line.address, line.entity_name, line.at]),
+      [
+        ['user.disable', 'system', null, 'ada', NOON],
+        ['virtual_key.disable', 'root', '127.0.0.1', 'notebook', NOON],
+      ],
+      'who did it is in the audit log, once',
+    )
   })
 
   test('a user whom an admin has edited since is not disabled behind the admin’s back', async (t) => {
