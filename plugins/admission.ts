@@ -11,6 +11,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { AdmissionRequest, Admitted } from '../src/admission/admission.ts'
+import type { Result } from '../src/admission/decision.ts'
 import { limitHeaders } from '../src/admission/headers.ts'
 import { traceIdOf } from '../src/admission/trace.ts'
 import { explainCounted, recounted } from '../src/tokens/near-limit.ts'
@@ -32,29 +33,45 @@ export default fp(
 
     fastify.addHook('onClose', () => counter.close())
 
-    fastify.addHook('preHandler', async (request: FastifyRequest, reply: FastifyReply) => {
-      if (request.routeOptions.config.endpoint == null) return
+    // Called back without a promise where the first decision stands, which is nearly always.
+    fastify.addHook('preHandler', (request, reply, done) => {
+      if (request.routeOptions.config.endpoint == null) return done()
       const { principal, facts, route } = request
       if (principal === null || facts === null || route === null) throw new AdmissionOutOfOrder('admission')
 
       const trace = { readAt: request.readAt, traceId: traceIdOf(request.headers) }
       const wanted: AdmissionRequest = { requestId: request.bursarId, principal, facts, route, trace }
-      if (facts.dryRun) return reply.send(await explainCounted(fastify.governance, wanted))
-
-      let decision = admission.admit(wanted)
-      if (!decision.ok) {
-        const counted = await recounted(fastify.governance, wanted)
-        if (counted !== null) decision = admission.admit(counted)
+      if (facts.dryRun) {
+        explainCounted(fastify.governance, wanted).then((explained) => reply.send(explained), done)
+        return
       }
+      const decision = admission.admit(wanted)
+      if (decision.ok) {
+        request.admitted = decision.value
+        return done()
+      }
+      admitCounted(request, reply, wanted, decision).then(() => done(), done)
+    })
+
+    /** Asks once more with the input counted, where that may help. Throws the refusal. */
+    async function admitCounted(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      wanted: AdmissionRequest,
+      first: Result<Admitted>,
+    ): Promise<void> {
+      const counted = await recounted(fastify.governance, wanted)
+      const decision = counted === null ? first : admission.admit(counted)
       if (decision.ok) {
         request.admitted = decision.value
         return
       }
-      const [first] = route
-      const chain = admission.chains.of(store, principal, first.provider.name, first.model)
+      const { principal, route } = wanted
+      const [{ provider, model }] = route
+      const chain = admission.chains.of(store, principal, provider.name, model)
       reply.headers(limitHeaders(chain, readAll, clock.now()))
       throw new GatewayError(decision.refusal)
-    })
+    }
   },
   {
     name: 'admission',

@@ -7,6 +7,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Refusal } from '../src/admission/decision.ts'
+import type { StoredReference } from '../src/admission/request-facts.ts'
 import { pathOf, queryOf } from '../src/admission/target.ts'
 import { unmeteredFacts } from '../src/admission/unmetered.ts'
 import { lyingAt, routeStored } from '../src/providers/routing.ts'
@@ -49,8 +50,9 @@ export default fp<StoredResponsesOptions>(
       }
     }
 
-    fastify.addHook('preValidation', async (request) => {
-      for (const { param, id } of request.facts?.refersTo ?? []) {
+    /** Leaves the candidates that can see what the request goes on with. Throws where there is none. */
+    async function follow(request: FastifyRequest, refersTo: readonly StoredReference[]): Promise<void> {
+      for (const { param, id } of refersTo) {
         const found = await lookUp(id, request)
         // Only keys that may pass through can make a conversation, unseen; the first of them that uses it has it from then on.
         if (found === null && param === 'conversation' && request.principal?.key?.passthrough === true) continue
@@ -62,6 +64,13 @@ export default fp<StoredResponsesOptions>(
         }
         request.route = at
       }
+    }
+
+    // Most requests go on with nothing, and need no promise to find that out.
+    fastify.addHook('preValidation', (request, _reply, done) => {
+      const refersTo = request.facts?.refersTo ?? []
+      if (refersTo.length === 0) return done()
+      follow(request, refersTo).then(() => done(), done)
     })
 
     const answer = (request: FastifyRequest, reply: FastifyReply) => fastify.forward(request, reply)

@@ -13,17 +13,32 @@ const SHOWN: ReadonlySet<Metric> = new Set(['cost', 'requests', 'tokens'])
 
 type Tightest = { readonly limit: Limit; readonly reading: MeterReading }
 
+interface ShownLimits {
+  readonly limits: readonly Limit[]
+  readonly ids: readonly string[]
+}
+
+const shownByChain = new WeakMap<Chain, ShownLimits>()
+
+/** The limits that a chain's headers may be about: a chain is made when the store changes, not for every request. */
+function shownOf(chain: Chain): ShownLimits {
+  let shown = shownByChain.get(chain)
+  if (shown === undefined) {
+    const limits = chain.limits
+      .filter(({ limit, enforced }) => enforced && limit.scope.kind !== 'global' && SHOWN.has(limit.metric))
+      .map(({ limit }) => limit)
+    shown = { limits, ids: limits.map(({ id }) => id) }
+    shownByChain.set(chain, shown)
+  }
+  return shown
+}
+
 /** Header names and values, for `now` (ms). */
 export function limitHeaders(chain: Chain, readAll: ReadMeters, now: number): Record<string, string> {
   const headers: Record<string, string> = {}
-  const shown = chain.limits
-    .filter(({ limit, enforced }) => enforced && limit.scope.kind !== 'global' && SHOWN.has(limit.metric))
-    .map(({ limit }) => limit)
-  if (shown.length === 0) return headers
-  const readings = readAll(
-    shown.map(({ id }) => id),
-    now,
-  )
+  const { limits, ids } = shownOf(chain)
+  if (limits.length === 0) return headers
+  const readings = readAll(ids, now)
   const budget = tightest('cost')
   if (budget !== null) {
     headers['x-bursar-budget-remaining-usd'] = formatUsd(budget.reading.remaining)
@@ -44,7 +59,7 @@ export function limitHeaders(chain: Chain, readAll: ReadMeters, now: number): Re
   function tightest(metric: Metric): Tightest | null {
     let found: Tightest | null = null
     for (const [index, reading] of readings.entries()) {
-      const limit = shown[index]
+      const limit = limits[index]
       if (limit?.metric !== metric || reading === null) continue
       if (found === null || reading.remaining < found.reading.remaining) found = { limit, reading }
     }
