@@ -5,7 +5,14 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fact, UsageEvent } from '../ledger/facts.ts'
-import { JOURNAL_VERSION, type Line, listSegments, readLines, type Segment } from '../persist/segments.ts'
+import {
+  type HeaderLine,
+  JOURNAL_VERSION,
+  type Line,
+  listSegments,
+  readLines,
+  type Segment,
+} from '../persist/segments.ts'
 import { formatUsd } from '../units/money.ts'
 import type { Print } from './output.ts'
 
@@ -60,15 +67,9 @@ function showLine(segment: Segment, line: Line, options: JournalOptions, print: 
     print(options.json === true ? `${JSON.stringify(shown)}\n` : `  ${position}  cannot be read: ${why}\n`)
     return false
   }
+  // Whatever part is asked for: what follows a header of another version cannot be trusted.
+  if (line.kind === 'header') return showHeader(segment, line.header, options, print)
   if (line.end <= (options.from ?? 0)) return true
-  if (line.kind === 'header') {
-    const { version, journal } = line.header
-    if (options.json !== true)
-      print(
-        `  journal ${journal}, version ${version}${version === JOURNAL_VERSION ? '' : ` (this program reads ${JOURNAL_VERSION})`}\n`,
-      )
-    return version === JOURNAL_VERSION
-  }
   if (options.request !== undefined && requestOf(line.fact) !== options.request) return true
   print(
     options.json === true
@@ -76,6 +77,22 @@ function showLine(segment: Segment, line: Line, options: JournalOptions, print: 
       : `  ${line.end}  ${describe(line.fact)}\n`,
   )
   return true
+}
+
+function showHeader(
+  segment: Segment,
+  { version, journal }: HeaderLine,
+  { json }: JournalOptions,
+  print: Print,
+): boolean {
+  const isForeign = version !== JOURNAL_VERSION
+  if (json !== true)
+    print(`  journal ${journal}, version ${version}${isForeign ? ` (this program reads ${JOURNAL_VERSION})` : ''}\n`)
+  else if (isForeign) {
+    const problem = `version ${version} of the journal, and this program reads ${JOURNAL_VERSION}`
+    print(`${JSON.stringify({ file: segment.path, position: segment.start, problem })}\n`)
+  }
+  return !isForeign
 }
 
 function requestOf(fact: Fact): string | null {

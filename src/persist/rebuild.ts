@@ -3,7 +3,7 @@
  *
  * The sums are only ever added to, event by event, so they should never differ; that they do not is shown here, and where somebody has
  * worked on the tables by hand it can be mended. Only what can be known is compared: what began before the oldest month whose events are
- * still there is left out, and stays as it is.
+ * still there is left out, and so is what the pruner may have moved to a closed total; both stay as they are.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { Metric } from '../store/entities.ts'
@@ -113,10 +113,14 @@ async function namedAndCounted<R extends object, T>(
   return { checked: Number(counted[0]?.checked ?? 0n), differences: rows.map(read) }
 }
 
-/** A limit's window that is not older than `since`, with what it has and what it should have. */
+/**
+ * A limit's window that is not older than `since`, with what it has and what it should have. A window that began earlier counts as younger
+ * where its limit is, unless two newer ones of that limit let the pruner close it: put back, it would be in the lifetime total twice.
+ */
 const windowsCompared = (since: number) => sql`
   select joined.* from (
-    select limit_id, count_number, window_start, metric, coalesce(u.posted, 0) as posted, coalesce(r.amount, 0) as recomputed
+    select limit_id, count_number, window_start, metric, coalesce(u.posted, 0) as posted, coalesce(r.amount, 0) as recomputed,
+      row_number() over (partition by limit_id order by count_number desc, window_start desc) as nth_newest
     from limit_usage u full join (
       select (line->>0)::uuid as limit_id, (line->>1)::integer as count_number,
         to_timestamp((line->>2)::numeric / 1000) as window_start, line->>3 as metric,
@@ -128,7 +132,8 @@ const windowsCompared = (since: number) => sql`
       ) charged group by 1, 2, 3, 4
     ) r using (limit_id, count_number, window_start, metric)
   ) joined left join limits on limits.id = joined.limit_id
-  where greatest(joined.window_start, limits.created_at) >= ${timestamp(since)}`
+  where greatest(joined.window_start, limits.created_at) >= ${timestamp(since)}
+    and (joined.window_start >= ${timestamp(since)} or joined.nth_newest <= 2)`
 
 const IDS = ['customer_id', 'team_id', 'user_id', 'virtual_key_id', 'provider', 'model'] as const
 const SUMS = [

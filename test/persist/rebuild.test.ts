@@ -3,8 +3,11 @@ import { test } from 'node:test'
 import { sql } from 'kysely'
 import type { ChargeLine } from '../../src/ledger/facts.ts'
 import { Partitions } from '../../src/persist/partitions.ts'
+import { Pruner } from '../../src/persist/pruner.ts'
 import { compareBooks, rebuildBooks } from '../../src/persist/rebuild.ts'
+import { parseDuration } from '../../src/units/duration.ts'
 import { newId } from '../../src/units/id.ts'
+import { silentLog } from '../../src/units/log.ts'
 import { inTheBooks, testBooks } from '../helpers/books.ts'
 import { forEachDatabase } from '../helpers/databases.ts'
 import { corrected, settled } from '../helpers/facts.ts'
@@ -104,5 +107,45 @@ forEachDatabase((_kind, open) => {
     const { usage, hourly } = await inTheBooks(database)
     assert.ok(usage.some(({ posted }) => posted === 77n))
     assert.ok(hourly.some(({ requests }) => requests === 9n))
+  })
+
+  test('U05 a window of a young limit that the pruner has closed is not put back: the lifetime total stays', async (t) => {
+    const database = await open(t)
+    const { write, dump, clock } = testBooks(t, database)
+    const { db } = database
+    const [now, limit] = [clock.now(), newId()]
+    const began = now - 60 * DAY
+    // Younger than the retention, counted anew twice, in windows that are longer than it.
+    await sql`
+      insert into limits (id, scope_kind, metric, max_nano_usd, "window", align, count_number, created_at)
+      values (${limit}, 'global', 'cost', 1000, '90d', 'fixed', 3, ${new Date(now)})`.execute(db)
+    const charges = [1, 2, 3].map((count): ChargeLine => [limit, count, began, 'cost', '5'])
+    await write(charges.map((charge) => settled({ endedAt: now - 1000, charges: [charge] })))
+    await dump.run()
+    const events = parseDuration('30d')
+    assert.ok(events)
+    assert.equal((await new Pruner({ db, events, log: silentLog }).run(now))?.windows, 1)
+
+    const kept = 30 * DAY
+    const { windows } = await compareBooks(db, now, kept)
+    assert.deepEqual([windows.checked, windows.differences], [2, []])
+    await rebuildBooks(db, now, kept)
+    const { usage, closed } = await inTheBooks(database)
+    assert.deepEqual(
+      usage.map(({ count_number, posted }) => [count_number, posted]),
+      [
+        [2, 5n],
+        [3, 5n],
+      ],
+    )
+    assert.deepEqual(closed, [{ limit_id: limit, metric: 'cost', posted: 5n }])
+
+    await sql`delete from limit_usage where count_number = 3`.execute(db)
+    const edited = await compareBooks(db, now, kept)
+    assert.deepEqual(
+      edited.windows.differences.map(({ countNumber, posted, recomputed }) => [countNumber, posted, recomputed]),
+      [[3, 0n, 5n]],
+      'what the pruner leaves is still compared',
+    )
   })
 })

@@ -1,9 +1,9 @@
 /** The command line, beside a running gateway and without one. */
 import assert from 'node:assert/strict'
-import { appendFileSync, readdirSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { onBothDatabases, ownKey, runCommand, startWithSim } from '../helpers/program.ts'
+import { onBothDatabases, ownKey, runCommand, startWithSim, temporaryFolder } from '../helpers/program.ts'
 
 onBothDatabases(
   'keys are made, rotated and disabled the same way beside a running gateway and without one',
@@ -94,4 +94,19 @@ test('F23 the journal is readable, says where it is damaged, and holds no prompt
   const damaged = await runCommand(['journal', '--request', request], program.dataDir)
   assert.equal(damaged.code, 1)
   assert.match(damaged.out, /\n {2}\d+ {2}cannot be read: .*garbage.*\n {2}\d+ {2}18 bytes: a line torn by a crash/)
+})
+
+test('a journal file of another version is told with file and position, to scripts too', async (t) => {
+  const dataDir = temporaryFolder(t)
+  const file = join(dataDir, 'journal', `${'0'.repeat(20)}.jsonl`)
+  mkdirSync(join(dataDir, 'journal'))
+  writeFileSync(file, '{"t":"segment","version":99,"journal":"elsewhere"}\n')
+  const shown = await runCommand(['journal'], dataDir)
+  assert.equal(shown.code, 1)
+  assert.match(shown.out, /\.jsonl {2}positions 0 to 51\n.*version 99 \(this program reads \d+\)\n$/)
+  const { code, out } = await runCommand(['journal', '--json'], dataDir)
+  assert.equal(code, 1)
+  const { problem, ...place } = JSON.parse(out)
+  assert.deepEqual(place, { file, position: 0 })
+  assert.match(problem, /^version 99 of the journal/)
 })
