@@ -5,9 +5,24 @@
 import swagger from '@fastify/swagger'
 import reference from '@scalar/fastify-api-reference'
 import fp from 'fastify-plugin'
+import { errorBody } from '../../src/admission/error-body.ts'
 import { type Access, complete, type Document } from '../../src/schemas/open-api.ts'
 import { VERSION } from '../../src/version.ts'
 import { accessOf } from './authentication.ts'
+
+/** The page must work without a network, and what is typed into it stays here: nothing of it is fetched from or sent to elsewhere. */
+const PAGE_POLICY =
+  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'"
+
+/** Without what the reference offers by way of its maker's services. */
+const OWN_MEANS = {
+  withDefaultFonts: false,
+  telemetry: false,
+  hideClientButton: true,
+  showDeveloperTools: 'never',
+  agent: { disabled: true },
+  mcp: { disabled: true },
+} as const
 
 export default fp(
   async function documentation(fastify) {
@@ -39,18 +54,28 @@ export default fp(
       document ??= complete(
         // Its types leave open what may be a reference; ours has none.
         fastify.swagger() as unknown as Document,
-        (method, path) => access.get(`${method} ${path}`) ?? accessOf(method, {}),
+        {
+          accessOf: (method, path) => access.get(`${method} ${path}`) ?? accessOf(method, {}),
+          bodyOf({ details, ...error }) {
+            const [problem] = details ?? []
+            return errorBody(problem === undefined ? error : { ...error, param: problem.path, details }, 'openai')
+          },
+        },
       )
       return document
     })
-    // Script and fonts are served from here or left out: the page must work without a network.
     await fastify.register(reference, {
       routePrefix: '/docs',
+      hooks: {
+        onRequest(_request, reply, done) {
+          reply.header('content-security-policy', PAGE_POLICY)
+          done()
+        },
+      },
       configuration: {
         url: '/api/openapi.json',
-        withDefaultFonts: false,
-        telemetry: false,
         pageTitle: 'Bursar admin API',
+        ...OWN_MEANS,
       },
     })
   },

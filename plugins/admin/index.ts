@@ -33,7 +33,8 @@ const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fa
 
   // Many clients announce JSON for actions that carry none; where a body is needed the schema misses it.
   const parseJson = fastify.getDefaultJsonParser('error', 'error')
-  fastify.removeContentTypeParser('application/json')
+  // Text is no body of any route here: 415 says so better than a complaint about its fields.
+  fastify.removeContentTypeParser(['application/json', 'text/plain'])
   fastify.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) =>
     body === '' ? done(null, undefined) : parseJson(request, body.toString(), done),
   )

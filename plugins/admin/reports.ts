@@ -38,8 +38,8 @@ const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function repor
     },
     async (request, reply) => {
       const data = await control.read((db) => usageOf(db, request.query, clock.now()))
-      const wantsCsv = /\btext\/csv\b/i.test(request.headers.accept ?? '')
-      return wantsCsv ? reply.type('text/csv; charset=utf-8').send(usageCsv(data)) : reply.send({ data })
+      if (!prefersCsv(request.headers.accept)) return reply.send({ data })
+      return reply.type('text/csv; charset=utf-8').send(usageCsv(data, request.query))
     },
   )
 
@@ -68,8 +68,8 @@ const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function repor
       },
     },
     ({ query }) => {
-      const { entity_kind: entityKind, entity_id: entityId, actor_id: actorId } = query
-      const filter = { ...spanOf(query), ...given({ entityKind, entityId, actorId }) }
+      const { entity_kind: entityKind, entity_id: entityId, actor_id: actorId, actor: actorName, action } = query
+      const filter = { ...spanOf(query), ...given({ entityKind, entityId, actorId, actorName, action }) }
       return control.read((db) =>
         listed(
           query,
@@ -121,6 +121,20 @@ const reports: FastifyPluginAsyncTypebox<AdminApiOptions> = async function repor
       return { id: sent.id, delivered: sent.error === null, error: sent.error }
     },
   )
+}
+
+/** Whether `text/csv` is named, and not after JSON (RFC 9110, section 12.5.1). */
+function prefersCsv(accept = ''): boolean {
+  const weights = new Map(accept.toLowerCase().split(',').map(weightOf))
+  const csv = weights.get('text/csv') ?? 0
+  return csv > 0 && csv >= (weights.get('application/json') ?? 0)
+}
+
+/** A media range such as `text/csv;q=0.5` and how much it is wanted. */
+function weightOf(range: string): [string, number] {
+  const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
+  const weight = parameters.find((parameter) => parameter.startsWith('q='))
+  return [type, weight === undefined ? 1 : Number(weight.slice(2))]
 }
 
 /** Without what is undefined. */

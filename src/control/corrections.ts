@@ -30,7 +30,7 @@ export async function refreshUserQuota(work: Work, userId: string): Promise<void
   const found = await findUser(work.db, userId)
   if (found === null) throw notFound('user', userId)
   if (found.user.kind === 'temporary')
-    throw invalid([{ path: '', message: 'names a temporary user: these are not refreshed' }])
+    throw invalid([{ path: 'id', message: 'is the id of a temporary user: these are not refreshed' }])
   const limits = await limitsOfScope(work.db, { kind: 'user', id: userId })
   setBack(work, limits.filter(isQuota), 'refresh_quota')
 }

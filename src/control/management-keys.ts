@@ -118,9 +118,11 @@ export async function patchManagementKey(
     ...key,
     name: patch.name ?? key.name,
     role: patch.role ?? key.role,
+    customerId: patch.customer_id === undefined ? key.customerId : patch.customer_id,
     expiresAt: readExpiry(patch.expires_at, key.expiresAt, work.now, problems),
     updatedAt: work.now,
   }
+  await mustExist(work, 'customer', changed.customerId, 'customer_id', problems)
   problems.check()
   await guarded(updateManagementKey(work.db, changed), taken(changed.name))
   work.audit('management_key.update', 'management_key', changed, managementKeyFields(key), managementKeyFields(changed))

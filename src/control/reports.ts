@@ -5,6 +5,7 @@ import { insertAudit } from '../persist/repositories/audit.ts'
 import type { Db } from '../persist/repositories/db.ts'
 import { type EventFilter, type EventRow, pageOfEvents } from '../persist/repositories/events.ts'
 import {
+  columnsOf,
   DIMENSIONS,
   type Dimension,
   type Interval,
@@ -41,12 +42,11 @@ export interface UsageQueryText {
 
 /** The last thirty days, by day, unless told otherwise. */
 export async function usageOf(db: Db, query: UsageQueryText, now: number): Promise<UsageLineView[]> {
-  const { from: fromText, to: toText, interval = 'day', group_by: groups = '', ...filter } = query
+  const { from: fromText, to: toText, interval = 'day', group_by: groups, ...filter } = query
   const to = toText === undefined ? now + 1 : (parseTime(toText) ?? now)
   const from = fromText === undefined ? to - DEFAULT_SPAN_MS : (parseTime(fromText) ?? 0)
   if (from >= to) throw invalid([{ path: 'from', message: 'must be before to' }])
-  const asked = new Set(groups.split(','))
-  const groupBy: Dimension[] = DIMENSIONS.filter((dimension) => asked.has(dimension))
+  const groupBy = dimensionsOf(groups)
   const lines = await usageReport(db, { from, to, interval, groupBy, filter, limit: USAGE_ROWS_MAX + 1 })
   if (lines.length > USAGE_ROWS_MAX) {
     throw invalid([
@@ -54,6 +54,11 @@ export async function usageOf(db: Db, query: UsageQueryText, now: number): Promi
     ])
   }
   return lines.map(usageLineView)
+}
+
+function dimensionsOf(groups = ''): Dimension[] {
+  const asked = new Set(groups.split(','))
+  return DIMENSIONS.filter((dimension) => asked.has(dimension))
 }
 
 function usageLineView(line: UsageLine): UsageLineView {
@@ -70,12 +75,20 @@ function usageLineView(line: UsageLine): UsageLineView {
   }
 }
 
-/** The same lines as a table, RFC 4180. The columns are those of the first line; an empty report has none. */
-export function usageCsv(lines: readonly UsageLineView[]): string {
-  const [first] = lines
-  if (first === undefined) return ''
-  const columns = Object.keys(first)
-  const rows = lines.map((line) => Object.values(line).map(csvField).join(','))
+const SUMS = [
+  'requests',
+  'input_tokens',
+  'output_tokens',
+  'cache_read_tokens',
+  'cache_write_tokens',
+  'reasoning_tokens',
+  'cost_usd',
+] as const satisfies readonly (keyof UsageLineView)[]
+
+/** The same lines as a table with a head line, RFC 4180. */
+export function usageCsv(lines: readonly UsageLineView[], { group_by: groups }: UsageQueryText): string {
+  const columns = ['at', ...columnsOf(dimensionsOf(groups)), ...SUMS] as const
+  const rows = lines.map((line) => columns.map((column) => csvField(line[column])).join(','))
   return [columns.join(','), ...rows, ''].join('\r\n')
 }
 

@@ -10,6 +10,7 @@ import type { FactSink } from '../ledger/facts.ts'
 import { type AuditEntry, insertAudit } from '../persist/repositories/audit.ts'
 import type { Db } from '../persist/repositories/db.ts'
 import type { ProviderSecrets } from '../persist/repositories/providers.ts'
+import type { AuditKind } from '../schemas/reports.ts'
 import type { Settings } from '../schemas/settings.ts'
 import type { Change, EntityByKind, EntityKind, ManagedBy, Provider, User, VirtualKey } from '../store/entities.ts'
 import type { Clock } from '../units/clock.ts'
@@ -83,9 +84,6 @@ export const CLI_ACTOR: Actor = {
 export function sameContent<E extends { readonly updatedAt: number }>(a: E, b: E): boolean {
   return isDeepStrictEqual({ ...a, updatedAt: 0 }, { ...b, updatedAt: 0 })
 }
-
-/** What the audit log can speak of. */
-export type AuditKind = EntityKind | 'management_key'
 
 /** A line of the audit log about the books as a whole, for what is no work of entities. */
 export function auditOfBooks(actor: Actor, at: number, action: string, after: object): AuditEntry {

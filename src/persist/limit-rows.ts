@@ -41,7 +41,7 @@ function compiled(text: Parameters<typeof compileWindow>[0]): Pick<Limit, 'spec'
   try {
     return { spec: compileWindow(text), invalid: null }
   } catch (error) {
-    if (error instanceof WindowError) return { spec: null, invalid: error.message }
+    if (error instanceof WindowError) return { spec: null, invalid: `${error.field} ${error.message}` }
     throw error
   }
 }

@@ -165,11 +165,11 @@ export const LimitView = Type.Object(
     max: Max(),
     window: Window(),
     align: Align(),
-    timezone: Type.String({ description: 'For calendar windows and cron expressions.' }),
+    timezone: Type.String({ description: 'For calendar windows and cron expressions.', examples: ['UTC'] }),
     provider: Nullable(ProviderName()),
     model: Nullable(ModelPattern()),
     mode: OneOf(['enforce', 'observe']),
-    alert_at: Type.Array(Type.String()),
+    alert_at: Type.Array(Type.String(), { examples: [['0.8', '1']] }),
     usage: LimitUsage,
     override: Nullable(LimitOverride, { description: 'Another max for a time.' }),
     invalid: Nullable(Type.String(), {

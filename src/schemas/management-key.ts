@@ -19,7 +19,7 @@ export const ManagementKeyCreate = Type.Object(
 )
 export type ManagementKeyCreate = Static<typeof ManagementKeyCreate>
 
-export const ManagementKeyPatch = Type.Partial(Type.Object({ name, role, expires_at: Settable.expires_at }), {
+export const ManagementKeyPatch = Type.Partial(Type.Object({ name, role, ...Settable }), {
   additionalProperties: false,
 })
 export type ManagementKeyPatch = Static<typeof ManagementKeyPatch>
@@ -30,7 +30,7 @@ export const ManagementKeyView = Type.Object(
     name,
     role,
     ...Settable,
-    key_start: Type.String({ description: 'How the key begins.' }),
+    key_start: Type.String({ description: 'How the key begins.', examples: ['bursar-mgmt-Z'] }),
     last_used_at: Nullable(Timestamp()),
   },
   { additionalProperties: false },
@@ -38,7 +38,13 @@ export const ManagementKeyView = Type.Object(
 export type ManagementKeyView = Static<typeof ManagementKeyView>
 
 export const ManagementKeyWithKey = Type.Object(
-  { ...ManagementKeyView.properties, key: Type.String({ description: 'The key. It is shown this once.' }) },
+  {
+    ...ManagementKeyView.properties,
+    key: Type.String({
+      description: 'The key. It is shown this once.',
+      examples: ['bursar-mgmt-Z…'],
+    }),
+  },
   { additionalProperties: false },
 )
 

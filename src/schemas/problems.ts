@@ -28,8 +28,8 @@ export function problemsOf(schema: TSchema, value: unknown): Problem[] {
   const check = checkOf(schema)
   if (check.Check(value)) return []
   const problems = new Map<string, Problem>()
-  for (const error of check.Errors(value)) {
-    const problem = problemOf(error)
+  for (const error of tellingErrors(check.Errors(value))) {
+    const problem = { path: readablePath(error.path), message: messageOf(error) }
     // The first word on a field is the telling one: a missing field is also "not a string".
     if (!problems.has(problem.path)) problems.set(problem.path, problem)
     if (problems.size >= PROBLEMS_MAX) break
@@ -39,15 +39,16 @@ export function problemsOf(schema: TSchema, value: unknown): Problem[] {
 
 /** Reads numbers and booleans of a query string, where everything arrives as text. Only what means the same is taken. */
 export function convertQuery(schema: TSchema, query: Record<string, unknown>): Record<string, unknown> {
-  const converted: Record<string, unknown> = {}
-  for (const [name, text] of Object.entries(query)) {
-    const field: TSchema | undefined = schema.properties?.[name]
-    if (field?.type === 'integer' && typeof text === 'string' && /^-?\d{1,15}$/.test(text))
-      converted[name] = Number(text)
-    else if (field?.type === 'boolean' && (text === 'true' || text === 'false')) converted[name] = text === 'true'
-    else converted[name] = text
-  }
-  return converted
+  // Made of entries, so that a field named __proto__ is one like any other: unknown.
+  return Object.fromEntries(
+    Object.entries(query).map(([name, text]) => [name, convertText(schema.properties?.[name], text)]),
+  )
+}
+
+function convertText(field: TSchema | undefined, text: unknown): unknown {
+  if (field?.type === 'integer' && typeof text === 'string' && /^-?\d{1,15}$/.test(text)) return Number(text)
+  if (field?.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
+  return text
 }
 
 /** `/limits/0/max` as people write it: `limits[0].max`. */
@@ -61,23 +62,22 @@ function readablePath(pointer: string): string {
   return path
 }
 
-function problemOf(error: ValueError): Problem {
-  const nested = error.type === ValueErrorType.Union ? tellingErrorOf(error) : null
-  if (nested !== null) return problemOf(nested)
-  return { path: readablePath(error.path), message: messageOf(error) }
-}
-
 /**
  * Where an alternative of a union has the value's own shape (an object for an object), what is wrong inside it says more than
  * that nothing fits.
  */
-function tellingErrorOf(error: ValueError): ValueError | null {
-  if (typeof error.value !== 'object' || error.value === null) return null
-  for (const errors of error.errors) {
-    const first = errors.First()
-    if (first !== undefined && first.path !== error.path) return first
+function* tellingErrors(errors: Iterable<ValueError>): Generator<ValueError> {
+  for (const error of errors) {
+    const inner = error.type === ValueErrorType.Union ? errorsInside(error) : []
+    if (inner.length === 0) yield error
+    else yield* tellingErrors(inner)
   }
-  return null
+}
+
+/** Those of the alternative that the value was meant for, where they lie inside it. */
+function errorsInside({ value, path, errors }: ValueError): ValueError[] {
+  if (typeof value !== 'object' || value === null) return []
+  return errors.map((of) => [...of]).find(([first]) => first !== undefined && first.path !== path) ?? []
 }
 
 function messageOf({ type, schema, value }: ValueError): string {

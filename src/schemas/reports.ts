@@ -2,17 +2,35 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { NOTICE_KINDS } from '../ledger/facts.ts'
 import { METRICS } from '../store/entities.ts'
-import { Id, Nullable, OneOf, Timestamp } from './fields.ts'
+import { Id, Nullable, OneOf, Text, Timestamp } from './fields.ts'
 import { ListQuery, Span } from './lists.ts'
 
 const Count = (description: string) => Type.Integer({ description })
 const NullableId = (description: string) => Nullable(Id(), { description })
 
+/** What the audit log speaks of; `books`: all of them at once, as an import or a rebuild does. */
+export const AUDIT_KINDS = [
+  'customer',
+  'team',
+  'user',
+  'virtual_key',
+  'limit',
+  'provider',
+  'price',
+  'management_key',
+  'books',
+] as const
+export type AuditKind = (typeof AUDIT_KINDS)[number]
+
 export const AuditQuery = ListQuery({
   ...Span,
-  entity_kind: Type.Optional(Type.String({ maxLength: 50, examples: ['virtual_key'] })),
+  entity_kind: Type.Optional(OneOf(AUDIT_KINDS, { examples: ['virtual_key'] })),
   entity_id: Type.Optional(Id()),
-  actor_id: Type.Optional(Id()),
+  actor_id: Type.Optional(Id({ description: 'The management key that was used.' })),
+  actor: Type.Optional(
+    Text(200, { description: 'Who, by name; `root`, `bursar.yaml` and `system` have no id.', examples: ['root'] }),
+  ),
+  action: Type.Optional(Text(100, { examples: ['virtual_key.rotate'] })),
 })
 
 export const AuditView = Type.Object(

@@ -22,6 +22,7 @@ const SettableFields = {
   kind,
   expires_at: Nullable(Timestamp(), {
     description: 'When a temporary user ends: required for these, refused for others.',
+    examples: [null],
   }),
   max_ips: Nullable(Type.Integer({ minimum: 1, maximum: 1_000_000 }), {
     description: 'Most distinct addresses (IPv6 by /64); null = the default of the kind.',
@@ -31,7 +32,10 @@ const SettableFields = {
   metadata: Metadata(),
 }
 const DisabledFields = {
-  disabled_at: Nullable(Timestamp(), { description: 'Since when the user is disabled; null = enabled.' }),
+  disabled_at: Nullable(Timestamp(), {
+    description: 'Since when the user is disabled; null = enabled.',
+    examples: [null],
+  }),
   disabled_reason: Nullable(Text(500, { minLength: 1 }), { description: 'Shown to the caller whose key is refused.' }),
 }
 const Settable = { ...SettableFields, ...DisabledFields, metadata: Nullable(SettableFields.metadata) }
@@ -127,7 +131,12 @@ export type UserView = Static<typeof UserView>
 export const UserWithKey = Type.Object(
   {
     ...UserView.properties,
-    key: Type.Optional(Type.String({ description: 'The personal key, when one was made. It is shown this once.' })),
+    key: Type.Optional(
+      Type.String({
+        description: 'The personal key, when one was made. It is shown this once.',
+        examples: ['sk-bursar-4f8a…'],
+      }),
+    ),
     virtual_key: Type.Optional(VirtualKeyView),
   },
   { additionalProperties: false },

@@ -5,7 +5,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Problem } from './lists.ts'
 import { convertQuery, problemsOf } from './problems.ts'
-import { unstorableTexts } from './unstorable.ts'
+import { unstorableParts } from './unstorable.ts'
 
 /** The part of a request that is checked, as Fastify calls it. */
 export type RequestPart = 'body' | 'querystring' | 'params' | 'headers'
@@ -16,7 +16,7 @@ export type Checked =
 
 export function check(schema: TSchema, part: RequestPart, given: unknown): Checked {
   const value = prepared(schema, part, given)
-  const unstorable = unstorableTexts(value)
+  const unstorable = unstorableParts(value)
   const problems = unstorable.length > 0 ? unstorable : problemsOf(schema, value)
   return problems.length === 0 ? { ok: true, value } : { ok: false, problems }
 }

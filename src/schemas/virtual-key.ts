@@ -186,7 +186,13 @@ export type VirtualKeyView = Static<typeof VirtualKeyView>
 
 /** The only form in which a key leaves, once. */
 export const VirtualKeyWithKey = Type.Object(
-  { ...VirtualKeyView.properties, key: Type.String({ description: 'The key. It is shown this once.' }) },
+  {
+    ...VirtualKeyView.properties,
+    key: Type.String({
+      description: 'The key. It is shown this once.',
+      examples: ['sk-bursar-4f8a…'],
+    }),
+  },
   { additionalProperties: false },
 )
 

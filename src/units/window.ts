@@ -51,12 +51,12 @@ export function compileWindow({ window, align, timezone, anchor }: WindowText): 
     throw new WindowError('timezone', `"${timezone}" is not an IANA time zone such as UTC or Europe/Berlin`)
   }
   if (window === null || window === 'lifetime') {
-    if (align !== null) throw new WindowError('align', `align must be null where the window is ${window ?? 'absent'}`)
+    if (align !== null) throw new WindowError('align', `must be null where the window is ${window ?? 'absent'}`)
     return { kind: 'lifetime' }
   }
   const pattern = CRON_WORDS[window] ?? (window.includes(' ') ? window : null)
   if (pattern !== null) {
-    if (align !== null) throw new WindowError('align', 'align must be null where the window is a cron expression')
+    if (align !== null) throw new WindowError('align', 'must be null where the window is a cron expression')
     return compileCron(pattern, timezone)
   }
   const duration = parseDuration(window)

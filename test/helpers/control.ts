@@ -66,6 +66,8 @@ export interface Answer {
 export interface TestAdmin extends TestControl {
   readonly app: FastifyInstance
   readonly keys: ManagementKeys
+  /** `GET /api/users/:id` → what each status answers with. */
+  readonly answers: ReadonlyMap<string, Readonly<Record<string, TSchema>>>
   /** Calls a route below /api with the root key, or with the one given. */
   call(method: InjectOptions['method'], path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   /** Creates and gives the entity; fails the test when that does not work. */
@@ -83,6 +85,10 @@ export async function makeAdmin(
   const app = Fastify()
   // What a route answers is held against its own schema: its documentation is true, or a test fails.
   const unfit: unknown[] = []
+  const answers = new Map<string, Record<string, TSchema>>()
+  app.addHook('onRoute', ({ method, url, schema }) => {
+    answers.set(`${method} ${url}`, (schema?.response ?? {}) as Record<string, TSchema>)
+  })
   app.addHook('onSend', async (request, reply, payload) => {
     const response = request.routeOptions.schema?.response as Record<string, TSchema> | undefined
     const schema = response?.[reply.statusCode] ?? response?.default
@@ -131,6 +137,7 @@ export async function makeAdmin(
     ...made,
     app,
     keys,
+    answers,
     call,
     async create(path, body) {
       const answer = await call('POST', path, body)

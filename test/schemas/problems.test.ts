@@ -41,6 +41,15 @@ describe('problems', () => {
     assert.deepEqual(problems, [{ path: 'access[0].modles', message: 'is not a known field' }])
   })
 
+  test('every problem inside a list that may also be null is named', () => {
+    const access = [{ provider: 5 }, { provider: 'openai', modles: [], weight: -1 }]
+    const problems = problemsOf(VirtualKeyCreate, { name: 'a', access, allowed_ips: [7] })
+    assert.deepEqual(
+      problems.map(({ path }) => path),
+      ['access[0].provider', 'access[1].modles', 'access[1].weight', 'allowed_ips[0]'],
+    )
+  })
+
   test('F23 a secret that does not fit is not repeated', () => {
     const text = JSON.stringify(problemsOf(VirtualKeyCreate, { name: 'a', value: 'hunter2' }))
     assert.ok(text.includes('value') && !text.includes('hunter2'), text)

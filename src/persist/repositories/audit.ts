@@ -44,6 +44,8 @@ export interface AuditFilter {
   readonly entityKind?: string
   readonly entityId?: string
   readonly actorId?: string
+  readonly actorName?: string
+  readonly action?: string
   /** ms, inclusive. */
   readonly from?: number
   /** ms, exclusive. */
@@ -57,6 +59,8 @@ export async function pageOfAudit(db: Db, page: Page, filter: AuditFilter): Prom
   if (filter.entityKind !== undefined) query = query.where('entity_kind', '=', filter.entityKind)
   if (filter.entityId !== undefined) query = query.where('entity_id', '=', filter.entityId)
   if (filter.actorId !== undefined) query = query.where('actor_id', '=', filter.actorId)
+  if (filter.actorName !== undefined) query = query.where('actor_name', '=', filter.actorName)
+  if (filter.action !== undefined) query = query.where('action', '=', filter.action)
   if (filter.from !== undefined) query = query.where('at', '>=', moment(filter.from))
   if (filter.to !== undefined) query = query.where('at', '<', moment(filter.to))
   return await query.execute()

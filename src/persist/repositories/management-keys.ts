@@ -69,6 +69,7 @@ export async function updateManagementKey(db: Db, key: ManagementKey): Promise<v
     .set({
       name: key.name,
       role: key.role,
+      customer_id: key.customerId,
       expires_at: timestampOrNull(key.expiresAt),
       updated_at: timestamp(key.updatedAt),
     })

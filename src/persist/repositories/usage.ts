@@ -68,10 +68,16 @@ export async function usageReport(db: Db, report: UsageReport): Promise<UsageLin
       order by 1 ${sql.join(grouped, sql``)}
       limit ${report.limit}
     ) sums order by at ${sql.join(grouped, sql``)}`.execute(db)
-  const shown = report.groupBy.flatMap((dimension) =>
-    dimension in NAMED ? [`${dimension}_id`, dimension] : [dimension],
-  )
+  const shown = columnsOf(report.groupBy)
   return rows.map((row) => lineOf(row, shown))
+}
+
+type Named = keyof typeof NAMED
+const isNamed = (dimension: Dimension): dimension is Named => dimension in NAMED
+
+/** What a line shows of these dimensions: entities by id and name. */
+export function columnsOf(groupBy: readonly Dimension[]): (Dimension | `${Named}_id`)[] {
+  return groupBy.flatMap((dimension) => (isNamed(dimension) ? [`${dimension}_id` as const, dimension] : [dimension]))
 }
 
 function lineOf(row: Record<string, unknown>, shown: readonly string[]): UsageLine {

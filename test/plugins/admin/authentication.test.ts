@@ -1,6 +1,7 @@
 /** Who may use the admin API, and for what. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { newId } from '../../../src/units/id.ts'
 import { emptiedDatabase, makeAdmin, ROOT_KEY } from '../../helpers/control.ts'
 
 const open = emptiedDatabase()
@@ -77,6 +78,20 @@ describe('authentication', () => {
     assert.equal(await status(lasting.key), 401)
   })
 
+  test('a key can be bound to a customer, and freed again, with effect on its next call', async (t) => {
+    const admin = await makeAdmin(t, await open(t))
+    const { id: customerId } = await admin.create('/customers', { name: 'acme' })
+    const { id, key } = await admin.create('/management-keys', { name: 'a', role: 'admin' })
+    const status = async () => (await admin.call('GET', '/customers', undefined, bearer(key))).status
+    const bind = (to: string | null) => admin.call('PATCH', `/management-keys/${id}`, { customer_id: to })
+    assert.equal((await bind(customerId)).body.customer_id, customerId)
+    assert.equal(await status(), 403)
+    assert.equal((await admin.call('DELETE', `/customers/${customerId}`)).status, 409)
+    assert.equal((await bind(newId())).body.error.details[0].path, 'customer_id')
+    assert.equal((await bind(null)).body.customer_id, null)
+    assert.equal(await status(), 200)
+  })
+
   test('keys are loaded again after a restart, and only their hashes are stored', async (t) => {
     const database = await open(t)
     const first = await makeAdmin(t, database)
@@ -112,5 +127,8 @@ describe('authentication', () => {
     assert.equal(data[0].address, '127.0.0.1')
     assert.equal((await admin.call('GET', `/audit?actor_id=${manager.id}`)).body.data.length, 3)
     assert.equal((await admin.call('GET', '/audit?entity_kind=management_key')).body.data.length, 1)
+    assert.equal((await admin.call('GET', '/audit?actor=ci&action=team.update')).body.data.length, 1)
+    assert.equal((await admin.call('GET', '/audit?actor=root')).body.data.length, 1)
+    assert.equal((await admin.call('GET', '/audit?entity_kind=teams')).status, 400)
   })
 })

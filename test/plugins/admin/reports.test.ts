@@ -190,6 +190,18 @@ describe('usage', () => {
     const csv = await admin.call('GET', '/usage?group_by=team', undefined, { accept: 'text/csv' })
     assert.match(String(csv.headers['content-type']), /^text\/csv/)
     const [head = '', line = ''] = csv.text.split('\r\n')
+    const typeFor = async (accept: string) =>
+      String((await admin.call('GET', '/usage', undefined, { accept })).headers['content-type']).split(';')[0]
+    for (const accept of ['text/csv', 'text/csv, */*', 'TEXT/CSV;q=0.9, application/json;q=0.1']) {
+      assert.equal(await typeFor(accept), 'text/csv', accept)
+    }
+    for (const accept of ['*/*', 'application/json, text/csv;q=0.5', 'text/csv;q=0', 'text/csv;q=x', 'text/csvs']) {
+      assert.equal(await typeFor(accept), 'application/json', accept)
+    }
+    const none = await admin.call('GET', '/usage?group_by=team&to=2000-01-01T00:00:00Z', undefined, {
+      accept: 'text/csv',
+    })
+    assert.equal(none.text, `${head}\r\n`)
     assert.match(head, /^at,team_id,team,requests,/)
     assert.ok(line.includes(`${team.id},"'=1+1, ""x""",1,10,5,`), line)
   })

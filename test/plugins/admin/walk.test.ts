@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Kind } from '@sinclair/typebox'
+import { problemsOf } from '../../../src/schemas/problems.ts'
 import { newId } from '../../../src/units/id.ts'
 import { type Answer, emptiedDatabase, makeAdmin, type TestAdmin } from '../../helpers/control.ts'
 
@@ -210,6 +212,13 @@ test('F21 F22 every field of every body: missing, of another type, out of range,
       `{"name":${'['.repeat(5_000)}`,
       '{"__proto__":{"name":"x"}}',
       '{"name":"\\ud800"}',
+      // Well formed, and deeper than any stack or numeric type: in a field of its own, and in one that takes anything.
+      ...['surprise', 'metadata', 'body', 'limits'].flatMap((name) => [
+        `{"${name}":${'['.repeat(5_000)}${']'.repeat(5_000)}}`,
+        `{"${name}":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`,
+        `{"${name}":{"a":1e400}}`,
+        `{"${name}":{"a":[-1e999]}}`,
+      ]),
     ]) {
       const { status, text } = await admin.call(method, place, raw, { 'content-type': 'application/json' })
       assert.ok(status < 500, `${method} ${path} ${raw.slice(0, 40)}: ${status} ${text}`)
@@ -243,7 +252,50 @@ test('F22 every query: unknown names, other types, names twice: 400, and nothing
     }
     const { status, body } = await admin.call(method, `${path}?surprise=1`)
     assert.deepEqual([status, body.error.details[0].path], [400, 'surprise'], path)
+    for (const odd of ['__proto__=1', 'constructor=1', 'toString=1', '%00=1', '%ff=%fe', 'limit[]=1', '=1']) {
+      const answer = await admin.call(method, `${path}?${odd}`)
+      assert.equal(answer.status, 400, `${path}?${odd}: ${answer.text}`)
+    }
   }
+})
+
+test('F22 what lies deeper than 64 levels, or beyond what a number can hold, is 400 with its path and not stored as something else', async (t) => {
+  const { admin } = await start(t)
+  const nested = (levels: number) => `{"name":"deep","metadata":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`
+  const json = { 'content-type': 'application/json' }
+  const pathsOf = ({ body }: Answer) => body.error.details.map(({ path }: { path: string }) => path)
+
+  assert.equal((await admin.call('POST', '/customers', nested(63), json)).status, 201)
+  const tooDeep = await admin.call('POST', '/customers', nested(64), json)
+  assert.deepEqual([tooDeep.status, pathsOf(tooDeep)], [400, [`metadata${'.a'.repeat(63)}`]])
+
+  const tooLarge = await admin.call('POST', '/customers', '{"name":"big","metadata":{"a":[1,1e400]}}', json)
+  assert.deepEqual([tooLarge.status, pathsOf(tooLarge)], [400, ['metadata.a[1]']])
+})
+
+test('every answer that the document shows as an example is one that its route could give', async (t) => {
+  const { admin } = await start(t)
+  const { body } = await admin.call('GET', '/openapi.json')
+  const names: string[] = []
+  let checked = 0
+  for (const [path, operations] of Object.entries(body.paths as Record<string, Record<string, never>>)) {
+    for (const [method, operation] of Object.entries(operations as Record<string, Record<string, never>>)) {
+      const what = `${method.toUpperCase()} ${path}`
+      names.push(operation.operationId as never)
+      const answers = admin.answers.get(what.replaceAll(/\{(\w+)\}/g, ':$1')) ?? {}
+      const shown = operation.responses as never as Record<string, { content?: Record<string, { example: unknown }> }>
+      for (const [status, { content }] of Object.entries(shown)) {
+        const schema = answers[status] ?? answers.default
+        if (schema?.[Kind] === undefined || content?.['application/json'] === undefined) continue
+        assert.deepEqual(problemsOf(schema, content['application/json'].example), [], `${what} ${status}`)
+        checked += 1
+      }
+      const statuses = Object.keys(shown)
+      if (operation.requestBody !== undefined) assert.ok(statuses.includes('413') && statuses.includes('415'), what)
+    }
+  }
+  assert.ok(checked > 300, `only ${checked} examples`)
+  assert.equal(new Set(names).size, names.length, 'each route has a name of its own for generated clients')
 })
 
 test('B110 a name that is taken is 409 wherever a name is unique', async (t) => {
