@@ -91,7 +91,7 @@ function head(call: SimCall, model: string, content: readonly JsonObject[], stop
 }
 
 function textBlock(text: string): JsonObject {
-  return { type: 'text', text, citations: null }
+  return { type: 'text', text }
 }
 
 function toolBlock(call: SimCall, tool: ForcedTool, input: unknown): JsonObject {
