@@ -27,7 +27,6 @@ declare module 'fastify' {
 export default fp(
   async function admission(fastify) {
     const { admission, clock, counter, ledger, store } = fastify.governance
-    const readAll = ledger.readAll.bind(ledger)
 
     fastify.decorateRequest('admitted', null)
 
@@ -69,7 +68,7 @@ export default fp(
       const { principal, route } = wanted
       const [{ provider, model }] = route
       const chain = admission.chains.of(store, principal, provider.name, model)
-      reply.headers(limitHeaders(chain, readAll, clock.now()))
+      reply.headers(limitHeaders(chain, ledger, clock.now()))
       throw new GatewayError(decision.refusal)
     }
   },

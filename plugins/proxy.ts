@@ -69,10 +69,9 @@ export default fp<ProxyOptions>(
     })
     fastify.addHook('onClose', () => dispatcher.close(Math.max(0, drainUntil - clock.elapsed())))
 
-    const readAll = ledger.readAll.bind(ledger)
     const ownHeaders = (admitted: Admitted, cost: NanoUsd | null) => ({
       ...servedHeaders(admitted, cost),
-      ...limitHeaders(admitted.chain, readAll, clock.now()),
+      ...limitHeaders(admitted.chain, ledger, clock.now()),
     })
 
     const exchangeOf = (request: FastifyRequest, reply: FastifyReply, first: Admitted): Exchange => ({

@@ -2,20 +2,21 @@
  * The headers by which clients see their limits (CONTRACT section 3.3): of each kind the tightest limit of the chain, that is the one
  * with the smallest remainder among the enforced ones that are the caller's own; ties go to the chain's order.
  */
-import type { MeterReading, ReadMeters } from '../ledger/reading.ts'
+import type { LimitMeters } from '../ledger/limit-meters.ts'
+import type { MeterReading } from '../ledger/reading.ts'
 import type { Limit, Metric } from '../store/entities.ts'
 import { formatResetDuration } from '../units/duration.ts'
 import { formatUsd } from '../units/money.ts'
 import type { Chain } from './chain.ts'
 import { resetsAt } from './presentation.ts'
 
-const SHOWN: ReadonlySet<Metric> = new Set(['cost', 'requests', 'tokens'])
-
-type Tightest = { readonly limit: Limit; readonly reading: MeterReading }
+type Shown = Extract<Metric, 'cost' | 'requests' | 'tokens'>
+const SHOWN: readonly Shown[] = ['cost', 'requests', 'tokens']
 
 interface ShownLimits {
-  readonly limits: readonly Limit[]
-  readonly ids: readonly string[]
+  /** By metric, in the order of `SHOWN`. */
+  readonly limits: readonly (readonly Limit[])[]
+  readonly ids: readonly (readonly string[])[]
 }
 
 const shownByChain = new WeakMap<Chain, ShownLimits>()
@@ -24,45 +25,36 @@ const shownByChain = new WeakMap<Chain, ShownLimits>()
 function shownOf(chain: Chain): ShownLimits {
   let shown = shownByChain.get(chain)
   if (shown === undefined) {
-    const limits = chain.limits
-      .filter(({ limit, enforced }) => enforced && limit.scope.kind !== 'global' && SHOWN.has(limit.metric))
-      .map(({ limit }) => limit)
-    shown = { limits, ids: limits.map(({ id }) => id) }
+    const own = chain.limits.filter(({ limit, enforced }) => enforced && limit.scope.kind !== 'global')
+    const limits = SHOWN.map((metric) => own.map(({ limit }) => limit).filter((limit) => limit.metric === metric))
+    shown = { limits, ids: limits.map((ofMetric) => ofMetric.map(({ id }) => id)) }
     shownByChain.set(chain, shown)
   }
   return shown
 }
 
 /** Header names and values, for `now` (ms). */
-export function limitHeaders(chain: Chain, readAll: ReadMeters, now: number): Record<string, string> {
+export function limitHeaders(
+  chain: Chain,
+  ledger: Pick<LimitMeters, 'tightest'>,
+  now: number,
+): Record<string, string> {
   const headers: Record<string, string> = {}
   const { limits, ids } = shownOf(chain)
-  if (limits.length === 0) return headers
-  const readings = readAll(ids, now)
-  const budget = tightest('cost')
-  if (budget !== null) {
+  const [budget, requests, tokens] = ledger.tightest(ids, now)
+  if (budget != null) {
     headers['x-bursar-budget-remaining-usd'] = formatUsd(budget.reading.remaining)
-    const until = resetsAt(budget.limit, budget.reading)
+    const until = resetsAt(limits[0]?.[budget.index] as Limit, budget.reading)
     if (until !== null) headers['x-bursar-budget-resets-at'] = until
   }
-  for (const metric of ['requests', 'tokens'] as const) {
-    const rate = tightest(metric)
-    if (rate === null) continue
-    headers[`x-ratelimit-limit-${metric}`] = rate.reading.max.toString()
-    headers[`x-ratelimit-remaining-${metric}`] = rate.reading.remaining.toString()
-    if (Number.isFinite(rate.reading.windowEnd)) {
-      headers[`x-ratelimit-reset-${metric}`] = formatResetDuration(rate.reading.windowEnd - now)
-    }
-  }
+  if (requests != null) addRate(headers, 'requests', requests.reading, now)
+  if (tokens != null) addRate(headers, 'tokens', tokens.reading, now)
   return headers
+}
 
-  function tightest(metric: Metric): Tightest | null {
-    let found: Tightest | null = null
-    for (const [index, reading] of readings.entries()) {
-      const limit = limits[index]
-      if (limit?.metric !== metric || reading === null) continue
-      if (found === null || reading.remaining < found.reading.remaining) found = { limit, reading }
-    }
-    return found
-  }
+function addRate(headers: Record<string, string>, metric: Shown, reading: MeterReading, now: number): void {
+  const { max, remaining, windowEnd } = reading
+  headers[`x-ratelimit-limit-${metric}`] = max.toString()
+  headers[`x-ratelimit-remaining-${metric}`] = remaining.toString()
+  if (Number.isFinite(windowEnd)) headers[`x-ratelimit-reset-${metric}`] = formatResetDuration(windowEnd - now)
 }

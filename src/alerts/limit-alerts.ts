@@ -42,6 +42,7 @@ export class Alerts {
   /** Wall ms. */
   readonly #startedAt: number
   readonly #said = new Map<string, Said>()
+  readonly #first = new Map<string, { readonly limit: Limit; readonly amount: bigint }>()
   #listener: AlertListener = () => {}
 
   constructor(parts: AlertsParts, rememberedMax = REMEMBERED_MAX) {
@@ -74,6 +75,7 @@ export class Alerts {
       // As it is now: an edit of the shares or of the maximum counts at once.
       const limit = this.#parts.store.limits.get(limitId)
       if (limit === undefined || limit.alertAt.length === 0) continue
+      if (!this.#parts.ledger.mayHavePosted(limitId, this.#firstOf(limit))) continue
       const reading = this.#parts.ledger.read(limitId, now)
       if (reading === null) continue
       this.#compare(limit, reading, windowStart === reading.windowStart ? BigInt(amount) : 0n, now)
@@ -83,6 +85,18 @@ export class Alerts {
   /** How many limits are remembered. */
   get remembered(): number {
     return this.#said.size
+  }
+
+  /** No more than the first of a limit's shares comes to: most events are done with when their limits have not come that far. */
+  #firstOf(limit: Limit): bigint {
+    const known = this.#first.get(limit.id)
+    if (known?.limit === limit) return known.amount
+    const least = limit.override !== null && limit.override.max < limit.max ? limit.override.max : limit.max
+    const amounts = limit.alertAt.map((share) => (shareOf(share) * least) / NANO_PER_USD)
+    const amount = amounts.reduce((a, b) => (a < b ? a : b))
+    if (this.#first.size >= this.#rememberedMax) this.#first.clear()
+    this.#first.set(limit.id, { limit, amount })
+    return amount
   }
 
   /** `added` is what the event at hand has brought into the window. */

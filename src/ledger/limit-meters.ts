@@ -14,6 +14,12 @@ export interface Correction {
   readonly amount: bigint
 }
 
+/** The limit of a group that has the least left: its place there, and its numbers. */
+export interface Tightest {
+  readonly index: number
+  readonly reading: MeterReading
+}
+
 export class LimitMeters {
   protected readonly meters: Meters
   protected readonly byLimit = new Map<string, Meter>()
@@ -142,6 +148,42 @@ export class LimitMeters {
         return this.meters.read(meter.slot, meter.spec, now)
       }),
     )
+  }
+
+  /**
+   * Of each group of limits the one that has the least left at `now`, all at one moment, under one lock; the first of equals, null where
+   * none is tracked.
+   */
+  tightest(groups: readonly (readonly string[])[], now: number): (Tightest | null)[] {
+    return this.locked(() => groups.map((limitIds) => this.#tightestOf(limitIds, now)))
+  }
+
+  #tightestOf(limitIds: readonly string[], now: number): Tightest | null {
+    let found: Meter | null = null
+    let index = 0
+    let least = 0n
+    for (let at = 0; at < limitIds.length; at += 1) {
+      const meter = this.byLimit.get(limitIds[at] as string)
+      if (meter === undefined || this.isStale(meter)) continue
+      // What is overdrawn has nothing left, and no less than nothing.
+      const room = this.meters.room(meter.slot, meter.spec, now)
+      const left = room > 0n ? room : 0n
+      if (found !== null && left >= least) continue
+      found = meter
+      index = at
+      least = left
+    }
+    return found === null ? null : { index, reading: this.meters.read(found.slot, found.spec, now) }
+  }
+
+  /** Whether what is posted on a limit may have come to `amount`. False is certain; where it is true, {@link read} tells. */
+  mayHavePosted(limitId: string, amount: bigint): boolean {
+    const meter = this.byLimit.get(limitId)
+    if (meter === undefined) return false
+    this.meters.lock.acquire()
+    const posted = this.meters.postedAtMost(meter.slot)
+    this.meters.lock.release()
+    return posted >= amount
   }
 
   protected locked<T>(work: () => T): T {

@@ -153,6 +153,19 @@ export class Meters {
     return current + weighted(previous, (this.#times[base + WINDOW_END] as number) - now, spec.ms)
   }
 
+  /** What is left at `now`, below zero where more was taken than the maximum now is; reading changes nothing. */
+  room(slot: number, spec: WindowSpec, now: number): bigint {
+    if (!this.#hasPassed(slot * FIELDS, now)) return this.max(slot, now) - this.used(slot, spec, now)
+    const { max, used } = this.read(slot, spec, now)
+    return max - used
+  }
+
+  /** No less than what is posted and counts, whatever time it is. */
+  postedAtMost(slot: number): bigint {
+    const base = slot * FIELDS
+    return (this.#amounts[base + POSTED] as bigint) + (this.#amounts[base + PREVIOUS_POSTED] as bigint)
+  }
+
   /** The maximum in force at `now`. */
   max(slot: number, now: number): bigint {
     const base = slot * FIELDS
