@@ -7,6 +7,7 @@
  */
 import fp from 'fastify-plugin'
 import { statusOf } from '../src/admission/error-body.ts'
+import { fieldsTo } from '../src/log.ts'
 import { RefusalRecorder } from '../src/usage/refusals.ts'
 import { UsageTracker } from '../src/usage/tracker.ts'
 import { GatewayError } from './errors.ts'
@@ -41,9 +42,14 @@ export default fp<UsageTrackerOptions>(
 
     // The one log line of a request that was let through, and one more for each attempt that another followed: ids, amounts and times,
     // never what was said. Who was turned away before has the error handler's line.
-    tracker.onEvent(({ charges: _, ...event }, { request }, { overheadMs, ending, last }) => {
-      const line = { decision: 'forwarded', ending, ...event, overheadMs, traceId: request.trace?.traceId ?? null }
-      fastify.log.info(line, last ? 'request ended' : 'attempt ended')
+    const write = fieldsTo(fastify.log)
+    tracker.onEvent((_event, { request }, { overheadMs, ending, last, json }) => {
+      const event = json.slice(1, json.lastIndexOf(',"charges":'))
+      const traceId = JSON.stringify(request.trace?.traceId ?? null)
+      write(
+        `"decision":"forwarded","ending":"${ending}",${event},"overheadMs":${overheadMs},"traceId":${traceId}`,
+        last ? 'request ended' : 'attempt ended',
+      )
     })
 
     // Thresholds (alert_at) that the posted amounts have reached.

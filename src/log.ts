@@ -4,7 +4,8 @@
  * the processor time of a whole request.)
  */
 import process from 'node:process'
-import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import type { Log } from './units/log.ts'
 
 const withheld = () => '[withheld]'
 
@@ -13,7 +14,7 @@ export function createLog(level: string): Logger {
     {
       level,
       base: null,
-      timestamp: stdTimeFunctions.isoTime,
+      timestamp: timeField,
       serializers: {
         // Fastify's own would write the query string, where a careless client has put its key.
         req: (request: { method: string; url: string }) => ({
@@ -29,8 +30,37 @@ export function createLog(level: string): Logger {
         value: withheld,
       },
     },
-    gathered(2),
+    new Gathered(2),
   )
+}
+
+/** Writes an `info` line whose fields are JSON already, without the braces around them: `"requestId":"…","status":200`. */
+export type WriteFields = (fields: string, message: string) => void
+
+/**
+ * For the line that every request has: made once as text, for the journal too, it need not be taken apart and put together again. A logger
+ * that is not ours has its own ways, and gets the fields as an object.
+ */
+export function fieldsTo(log: Log): WriteFields {
+  const { [pino.symbols.streamSym]: stream, isLevelEnabled } = log as Partial<Logger> & Record<symbol, unknown>
+  if (!(stream instanceof Gathered) || isLevelEnabled === undefined) {
+    return (fields, message) => log.info(JSON.parse(`{${fields}}`), message)
+  }
+  const logger = log as Logger
+  const level = pino.levels.values.info
+  return (fields, message) => {
+    if (!logger.isLevelEnabled('info')) return
+    stream.write(`{"level":${level}${timeField()},${fields},"msg":${JSON.stringify(message)}}\n`)
+  }
+}
+
+let [timeAt, timeText] = [0, '']
+
+/** `,"time":"…"`: most lines share their millisecond with others. */
+function timeField(): string {
+  const now = Date.now()
+  if (now !== timeAt) [timeAt, timeText] = [now, `,"time":"${new Date(now).toISOString()}"`]
+  return timeText
 }
 
 /** Most characters of a turn's lines that wait for its end. */
@@ -40,21 +70,26 @@ const GATHERED_MAX = 64 * 1024
  * Writes the lines of one event-loop turn together, at its end or at the process's: a write for each line costs more than all else that is
  * done for it. A `kill -9` loses at most the lines of the turn it comes in.
  */
-function gathered(fd: number): DestinationStream {
-  const sink = destination({ fd, sync: true })
-  let lines = ''
-  const flush = () => {
-    if (lines === '') return
-    const text = lines
-    lines = ''
-    sink.write(text)
+class Gathered implements DestinationStream {
+  readonly #sink: DestinationStream
+  readonly #flush = () => this.flush()
+  #lines = ''
+
+  constructor(fd: number) {
+    this.#sink = destination({ fd, sync: true })
+    process.once('exit', this.#flush)
   }
-  process.once('exit', flush)
-  return {
-    write(line) {
-      if (lines === '') setImmediate(flush)
-      lines += line
-      if (lines.length > GATHERED_MAX) flush()
-    },
+
+  write(line: string): void {
+    if (this.#lines === '') setImmediate(this.#flush)
+    this.#lines += line
+    if (this.#lines.length > GATHERED_MAX) this.flush()
+  }
+
+  flush(): void {
+    if (this.#lines === '') return
+    const text = this.#lines
+    this.#lines = ''
+    this.#sink.write(text)
   }
 }

@@ -34,11 +34,7 @@ function shownOf(chain: Chain): ShownLimits {
 }
 
 /** Header names and values, for `now` (ms). */
-export function limitHeaders(
-  chain: Chain,
-  ledger: Pick<LimitMeters, 'tightest'>,
-  now: number,
-): Record<string, string> {
+export function limitHeaders(chain: Chain, ledger: Pick<LimitMeters, 'tightest'>, now: number): Record<string, string> {
   const headers: Record<string, string> = {}
   const { limits, ids } = shownOf(chain)
   const [budget, requests, tokens] = ledger.tightest(ids, now)

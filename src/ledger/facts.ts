@@ -85,6 +85,8 @@ export interface HoldFact {
 export interface EventFact {
   readonly t: 'settle' | 'void' | 'refuse'
   readonly event: UsageEvent
+  /** The event as JSON, where it has been made: journal, log and books are written from one text. */
+  readonly json?: string
 }
 
 /** A posted total was moved by an admin's action or a late settlement; amounts may be negative. */

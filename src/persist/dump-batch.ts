@@ -9,11 +9,11 @@ import type {
   CorrectFact,
   DeliveryFact,
   DisableFact,
+  EventFact,
   Fact,
   NoticeFact,
   SeenFact,
   StoredFact,
-  UsageEvent,
 } from '../ledger/facts.ts'
 import { insertAlerts, insertNotices, recordDeliveries } from './dump-alerts.ts'
 import {
@@ -58,7 +58,7 @@ export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[
   await inPieces(events, async (piece) => {
     const fresh = newOnes(piece, await insertEvents(trx, piece))
     readable(() => {
-      for (const event of fresh) {
+      for (const { event } of fresh) {
         limits.add(event.charges)
         hours.add(event)
       }
@@ -91,7 +91,7 @@ export async function writeFacts(trx: Transaction<Tables>, facts: readonly Fact[
 }
 
 interface Sorted {
-  readonly events: UsageEvent[]
+  readonly events: EventFact[]
   readonly corrections: CorrectFact[]
   readonly seen: SeenFact[]
   readonly disabled: DisableFact[]
@@ -118,7 +118,7 @@ function sorted(facts: readonly Fact[]): Sorted {
       case 'void':
       case 'refuse':
         if (typeof fact.event?.requestId !== 'string') throw new UnreadableFact('an event without a request id')
-        into.events.push(fact.event)
+        into.events.push(fact)
         break
       case 'correct':
         into.corrections.push(fact)
@@ -149,9 +149,9 @@ function sorted(facts: readonly Fact[]): Sorted {
 }
 
 /** The events that were inserted, each once. */
-function newOnes(events: readonly UsageEvent[], inserted: readonly { id: string; attempt: number }[]): UsageEvent[] {
+function newOnes(events: readonly EventFact[], inserted: readonly { id: string; attempt: number }[]): EventFact[] {
   const fresh = new Set(inserted.map(({ id, attempt }) => `${id}/${attempt}`))
-  return matched(fresh, events, ({ requestId, attempt }) => `${requestId}/${attempt}`)
+  return matched(fresh, events, ({ event }) => `${event.requestId}/${event.attempt}`)
 }
 
 /**

@@ -3,7 +3,7 @@
  * it, without being copied into some thirty arrays on the gateway's thread.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
-import type { CorrectFact, DisableFact, StoredFact, UsageEvent } from '../ledger/facts.ts'
+import type { CorrectFact, DisableFact, EventFact, StoredFact } from '../ledger/facts.ts'
 import { newId } from '../units/id.ts'
 import { BIGINT_MAX } from './column-types.ts'
 import type { ClosedAddition, HourlyAddition, UsageAddition } from './dump-sums.ts'
@@ -37,12 +37,9 @@ export async function movePosition(trx: Trx, journalId: string, from: number, to
 }
 
 /** Adds the events that are not there yet and returns the (request id, attempt) of those. */
-export async function insertEvents(
-  trx: Trx,
-  events: readonly UsageEvent[],
-): Promise<{ id: string; attempt: number }[]> {
-  const rows = recordset(
-    events,
+export async function insertEvents(trx: Trx, events: readonly EventFact[]): Promise<{ id: string; attempt: number }[]> {
+  const rows = recordsetOf(
+    events.map(({ event, json }) => json ?? JSON.stringify(event)),
     `"requestId" uuid, attempt integer, "endedAt" double precision, "virtualKeyId" uuid, "userId" uuid, "teamId" uuid,
      "customerId" uuid, provider text, "providerKeyId" uuid, model text, endpoint text, stream boolean, tags text[],
      status integer, success boolean, "refusedCode" text, "inputTokens" bigint, "outputTokens" bigint,
@@ -199,8 +196,15 @@ export async function disable(trx: Trx, { kind, id, at, reason, actor }: Disable
  * cost. Text in Postgres has no NUL; where a client sent one, its mark stands in.
  */
 export function recordset(rows: readonly unknown[], columns: string): RawBuilder<unknown> {
-  let text = JSON.stringify(rows)
-  if (text.includes('\\u0000')) text = JSON.stringify(rows, (_key, value) => withoutNul(value))
+  return recordsetOf(
+    rows.map((row) => JSON.stringify(row)),
+    columns,
+  )
+}
+
+function recordsetOf(rows: readonly string[], columns: string): RawBuilder<unknown> {
+  let text = `[${rows.join(',')}]`
+  if (text.includes('\\u0000')) text = JSON.stringify(JSON.parse(text), (_key, value) => withoutNul(value))
   return sql`json_to_recordset(${text}::json) as r(${sql.raw(columns)})`
 }
 

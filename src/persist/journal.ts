@@ -132,7 +132,7 @@ export class Journal implements FactSink {
     if (fact.t === 'hold') this.#holds.set(attemptKey(fact.identity), fact)
     else this.#facts.push(fact)
     if (fact.t === 'settle' || fact.t === 'void') this.#holds.delete(attemptKey(fact.event))
-    const line = `${JSON.stringify(fact)}\n`
+    const line = lineOf(fact)
     this.#lines.push(line)
     this.#waitingCharacters += line.length
     this.#turn ??= setImmediate(() => this.#flush())
@@ -238,6 +238,11 @@ export class Journal implements FactSink {
       }
     }
   }
+}
+
+function lineOf(fact: Fact): string {
+  if (!('event' in fact)) return `${JSON.stringify(fact)}\n`
+  return `{"t":"${fact.t}","event":${fact.json ?? JSON.stringify(fact.event)}}\n`
 }
 
 /** What holds and their resolutions are matched by. */

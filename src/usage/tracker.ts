@@ -41,6 +41,8 @@ export interface AttemptEnd {
   readonly ending: Ending
   /** No further attempt follows: the request has ended with it. */
   readonly last: boolean
+  /** The event as JSON, its charges last. */
+  readonly json: string
 }
 
 export type UsageListener = (event: UsageEvent, admitted: Admitted, end: AttemptEnd) => void
@@ -157,8 +159,9 @@ export class UsageTracker {
       charges,
     }
     if (source === 'reported') this.#learn(admitted, usage.inputTokens)
-    this.#append({ t: source === null ? 'void' : 'settle', event })
-    const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, last }
+    const json = JSON.stringify(event)
+    this.#append({ t: source === null ? 'void' : 'settle', event, json })
+    const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, last, json }
     this.#keep(admitted, end)
     for (const listener of this.#listeners) this.#tell(listener, event, admitted, told)
     return event
