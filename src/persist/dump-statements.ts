@@ -203,9 +203,12 @@ export function recordset(rows: readonly unknown[], columns: string): RawBuilder
 }
 
 function recordsetOf(rows: readonly string[], columns: string): RawBuilder<unknown> {
-  let text = `[${rows.join(',')}]`
-  if (text.includes('\\u0000')) text = JSON.stringify(JSON.parse(text), (_key, value) => withoutNul(value))
-  return sql`json_to_recordset(${text}::json) as r(${sql.raw(columns)})`
+  let text = rows.join(',')
+  if (text.includes('\\u0000')) {
+    text = JSON.stringify(JSON.parse(`[${text}]`), (_key, value) => withoutNul(value)).slice(1, -1)
+  }
+  // The brackets come there: put around the text here, they would copy all of it.
+  return sql`json_to_recordset(('[' || ${text} || ']')::json) as r(${sql.raw(columns)})`
 }
 
 function withoutNul(value: unknown): unknown {

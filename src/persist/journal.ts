@@ -247,5 +247,5 @@ function lineOf(fact: Fact): string {
 
 /** What holds and their resolutions are matched by. */
 export function attemptKey({ requestId, attempt }: { readonly requestId: string; readonly attempt: number }): string {
-  return `${requestId}/${attempt}`
+  return attempt === 1 ? requestId : `${requestId}/${attempt}`
 }
