@@ -16,7 +16,7 @@ import {
   openaiUsage,
   webSearchesIn,
 } from './report.ts'
-import { textFields } from './text-seen.ts'
+import { PADDING, textFields } from './text-seen.ts'
 import type { Usage } from './usage.ts'
 
 /** What an event says, as bits: one event can say several. */
@@ -72,7 +72,7 @@ function isError(depth: number, event: Buffer, start: number, end: number): bool
 
 /** Chat and text completions. With usage asked for, every event has a `usage`, null until the last. */
 function completions(endpoint: Endpoint): StreamDialect {
-  const own = { usage: USAGE, finish_reason: FINISH, error: ERROR, choices: CHOICES }
+  const own = { usage: USAGE, finish_reason: FINISH, error: ERROR, choices: CHOICES, obfuscation: PADDING }
   return {
     fields: fieldTable({ ...textFields('openai', endpoint, true), ...own }),
     needsEnd: false,

@@ -4,12 +4,15 @@
  * Reports are kept as bytes and parsed when asked: a stream that reports with every chunk would else be parsed whole.
  */
 import { dataAt } from './event-data.ts'
+import { EventForm, type Gap } from './event-form.ts'
 import { type OnField, scanFields } from './json-fields.ts'
 import { COUNTS_OUTPUT, ENDS, FAILS, FINISHES, REPORTS, type StreamDialect } from './stream-dialect.ts'
-import { TEXT } from './text-seen.ts'
+import { PADDING, TEXT } from './text-seen.ts'
 import type { Usage } from './usage.ts'
 
 const NO_EVENT = Buffer.alloc(0)
+/** Where so many events in a row were of new forms, the next will be too: some streams number their events. */
+const NEW_FORMS_MAX = 8
 
 export class StreamReading {
   readonly #dialect: StreamDialect
@@ -20,18 +23,38 @@ export class StreamReading {
   #ended = false
   #failed = false
 
+  /** Of the last event that carried text and said nothing. */
+  #form: EventForm | null = null
+  #newForms = 0
+
   /** Of the event in hand. */
   #event: Buffer = NO_EVENT
   #says = 0
+  #gaps: Gap[] = []
   readonly #onField: OnField
 
   constructor(dialect: StreamDialect) {
     this.#dialect = dialect
     // One function a stream, not one an event.
     this.#onField = (id, depth, start, end) => {
-      if (id !== TEXT) this.#says |= dialect.field(id, depth, this.#event, start, end)
-      else if (end !== -1) this.#textBytes += end - start
+      const isText = id === TEXT
+      if (!isText && id !== PADDING) this.#says |= dialect.field(id, depth, this.#event, start, end)
+      else if (end !== -1) {
+        if (isText) this.#textBytes += end - start
+        this.#gaps.push({ start, end, isText })
+      }
     }
+  }
+
+  /** Takes the event that begins at `from`, if it carries text as the last one did and says nothing else: returns its end, else -1. */
+  takeAlike(chunk: Buffer, from: number): number {
+    if (this.#form === null) return -1
+    const end = this.#form.endIn(chunk, from)
+    if (end !== -1) {
+      this.#textBytes += this.#form.textBytes
+      this.#newForms = 0
+    }
+    return end
   }
 
   /** Takes one event; returns what it says. */
@@ -53,8 +76,14 @@ export class StreamReading {
     if (this.#dialect.isEndMark(event, data)) return ENDS
     this.#event = event
     this.#says = 0
+    this.#gaps = []
     scanFields(event, data, this.#dialect.fields, this.#onField)
-    return this.#dialect.event(this.#says)
+    const says = this.#dialect.event(this.#says)
+    if (says === 0 && this.#gaps.length > 0 && this.#newForms < NEW_FORMS_MAX) {
+      this.#form = new EventForm(event, this.#gaps)
+      this.#newForms += 1
+    } else if (this.#newForms === NEW_FORMS_MAX) this.#form = null
+    return says
   }
 
   /** The usage reported so far, or null. */

@@ -55,6 +55,16 @@ export class StreamTap {
     const out: Buffer[] = []
     let from = 0
     while (this.#held === null) {
+      const alike = this.#skipAlike(chunk, from)
+      if (alike > from) {
+        // Most chunks are nothing else, and leave as they came.
+        if (alike === chunk.length && from === 0) {
+          this.#passed = true
+          return chunk
+        }
+        out.push(chunk.subarray(from, alike))
+        from = alike
+      }
       const end = this.#splitter.endIn(chunk, from)
       if (end === -1) break
       this.#complete(chunk.subarray(from, end), out)
@@ -63,6 +73,14 @@ export class StreamTap {
     if (from < chunk.length) this.#keep(chunk.subarray(from), out)
     if (out.length > 0) this.#passed = true
     return joined(out)
+  }
+
+  /** Where events begin again that have to be looked into: behind all those that are like the last one but for their text. */
+  #skipAlike(chunk: Buffer, from: number): number {
+    let at = from
+    if (this.#begun.length > 0 || this.#unread || this.#perhapsLast !== null) return at
+    for (let end = this.reading.takeAlike(chunk, at); end !== -1; end = this.reading.takeAlike(chunk, at)) at = end
+    return at
   }
 
   /** The provider's stream is over: what has not left waits for `release`. */

@@ -8,6 +8,9 @@ import { type FieldTable, fieldTable, scanFields } from './json-fields.ts'
 /** The id of every field that carries text. */
 export const TEXT = 0
 
+/** The id of what only hides from eavesdroppers how long a text is; no dialect has such an id of its own. */
+export const PADDING = -2
+
 const NAMES: Readonly<Record<ApiFormat, readonly string[]>> = {
   openai: ['content', 'reasoning_content', 'reasoning', 'refusal', 'arguments'],
   anthropic: ['text', 'thinking', 'partial_json'],
