@@ -85,7 +85,7 @@ export class Admission {
   readonly #parts: AdmissionParts
   readonly #gates = new Map<Metric, Gate>()
   readonly #enforced = new Set<Metric>()
-  readonly #admitted = new WeakMap<Hold, Admitted>()
+  readonly #untaken = new Map<Hold, Admitted>()
   #store: GovernanceStore | null = null
 
   constructor(parts: AdmissionParts) {
@@ -124,9 +124,14 @@ export class Admission {
     return { ok: false, refusal: refusals.summary() }
   }
 
-  /** What an open hold was admitted for; null for a hold that is none of admission's. */
-  admittedOf(hold: Hold): Admitted | null {
-    return this.#admitted.get(hold) ?? null
+  /** What a hold was admitted for that nobody has taken over yet; null for any other. */
+  untaken(hold: Hold): Admitted | null {
+    return this.#untaken.get(hold) ?? null
+  }
+
+  /** Somebody else answers for a hold from now on. */
+  taken(hold: Hold): void {
+    this.#untaken.delete(hold)
   }
 
   /** What holding `candidate` would ask for, or why it may not be asked. Changes nothing. */
@@ -216,7 +221,7 @@ export class Admission {
     }
     const next = (actual: Amounts) => this.#next(request, index, hold, actual, attempt + 1)
     const admitted: Admitted = { request, candidate, chain, estimate, identity, hold, next }
-    this.#admitted.set(hold, admitted)
+    this.#untaken.set(hold, admitted)
     return accept(admitted)
   }
 

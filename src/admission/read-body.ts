@@ -3,6 +3,7 @@
  * two parsers could read differently.
  */
 import { isAscii, isUtf8 } from 'node:buffer'
+import { parseJson } from '../units/json.ts'
 import { ambiguityOf } from './ambiguity.ts'
 import { type ScannedField, type ScanProblem, scanObject } from './body-scan.ts'
 import { accept, type Result, refuse } from './decision.ts'
@@ -49,7 +50,7 @@ function spanIn(fields: readonly ScannedField[], name: string): Span | null {
 
 function parse(text: string): JsonObject | null {
   try {
-    const value: unknown = JSON.parse(text)
+    const value: unknown = parseJson(text)
     return isObject(value) ? value : null
   } catch {
     return null

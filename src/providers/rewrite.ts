@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream'
 import { type ScannedField, scanObject } from '../admission/body-scan.ts'
 import type { Edit, RequestFacts, Span } from '../admission/request-facts.ts'
 import { bareName } from '../store/bare-name.ts'
+import { parseJson } from '../units/json.ts'
 import type { Candidate } from './candidate.ts'
 import { takesUsageOption, wireModel } from './registry.ts'
 
@@ -84,7 +85,7 @@ export function rewriteBody(
 
 function usageOption({ body, streamOptionsSpan }: RewrittenFacts): Edit {
   if (streamOptionsSpan === null) return inserted(body, 0, '"stream_options":{"include_usage":true}')
-  const options: unknown = JSON.parse(body.toString('utf8', streamOptionsSpan.start, streamOptionsSpan.end))
+  const options: unknown = parseJson(body.toString('utf8', streamOptionsSpan.start, streamOptionsSpan.end))
   const merged = { ...(typeof options === 'object' ? options : {}), include_usage: true }
   return { ...streamOptionsSpan, text: JSON.stringify(merged) }
 }

@@ -70,9 +70,14 @@ export function route(
 }
 
 function routeOf(chosen: readonly Option[], model: string, options: RoutingOptions): Result<Route> {
-  const candidates = chosen.flatMap(({ provider, grant }) => candidatesOf(provider, grant, model, options))
-  const [first, ...rest] = candidates
-  if (first !== undefined) return accept([first, ...rest])
+  const candidates: Candidate[] = []
+  for (const { provider, grant } of chosen) {
+    const price = options.prices.priceOf(provider, model, options.now)
+    for (const providerKey of keysOf(provider, grant, options.random)) {
+      candidates.push({ provider, providerKey, model, price })
+    }
+  }
+  if (candidates.length > 0) return accept(candidates as [Candidate, ...Candidate[]])
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.', { param: 'model' })
 }
 
@@ -200,11 +205,6 @@ function weighted(options: readonly Option[], random: () => number): readonly Op
 function surest(options: readonly Option[]): readonly Option[] {
   const best = Math.max(...options.map(({ claim }) => claim))
   return options.filter(({ claim }) => claim === best)
-}
-
-function candidatesOf(provider: Provider, grant: Grant, model: string, options: RoutingOptions): Candidate[] {
-  const price = options.prices.priceOf(provider, model, options.now)
-  return keysOf(provider, grant, options.random).map((providerKey) => ({ provider, providerKey, model, price }))
 }
 
 /** The provider's keys that may be used, drawn by weight; `null` stands for a provider that wants none. */

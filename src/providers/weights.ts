@@ -6,6 +6,8 @@
  */
 export function drawByWeight<T>(items: readonly T[], weightOf: (item: T) => number, random: () => number): T[] {
   const left = items.filter((item) => weightOf(item) > 0)
+  // One alone need not be drawn.
+  if (left.length < 2) return left
   const drawn: T[] = []
   while (left.length > 0) {
     let point = random() * left.reduce((sum, item) => sum + weightOf(item), 0)

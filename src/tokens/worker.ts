@@ -7,6 +7,7 @@ import { isObject } from '../admission/read-body.ts'
 import { weightOf } from '../admission/read-facts.ts'
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
 import { systemClock } from '../units/clock.ts'
+import { parseJson } from '../units/json.ts'
 import { countTexts } from './count.ts'
 import { repeatsNames, textsOf } from './texts.ts'
 
@@ -49,7 +50,7 @@ function countBody({ format, endpoint, body, deadline }: CountRequest): TextCoun
   const expired = () => systemClock.elapsed() >= deadline
   if (expired()) return null
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()
-  const value: unknown = JSON.parse(text)
+  const value: unknown = parseJson(text)
   if (!isObject(value) || repeatsNames(text, value)) return null
   const { inlined } = weightOf(value, format, endpoint)
   return countTexts(textsOf(value, inlined), expired)

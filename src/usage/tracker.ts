@@ -21,8 +21,8 @@ import type { StoredObjects } from './stored-objects.ts'
 
 export interface UsageTrackerParts {
   readonly ledger: Ledger
-  /** Knows what every open hold was admitted for. */
-  readonly admission: { admittedOf(hold: Hold): Admitted | null }
+  /** Knows what the holds were admitted for that nobody has taken over. */
+  readonly admission: { untaken(hold: Hold): Admitted | null; taken(hold: Hold): void }
   readonly facts: FactSink
   readonly clock: Clock
   readonly log: Log
@@ -68,6 +68,7 @@ export class UsageTracker {
   begin(admitted: Admitted, before: NanoUsd = ZERO_USD): Attempt {
     const attempt = new Attempt(this, admitted, this.#parts.clock.elapsed(), before)
     this.#attempts.set(admitted.hold, attempt)
+    this.#parts.admission.taken(admitted.hold)
     return attempt
   }
 
@@ -96,7 +97,7 @@ export class UsageTracker {
     for (const hold of overdue) {
       log.error({ requestId: hold.requestId, attempt: hold.attempt }, 'a hold was not resolved in time')
       const attempt = this.#attempts.get(hold)
-      const admitted = admission.admittedOf(hold)
+      const admitted = admission.untaken(hold)
       if (attempt !== undefined) attempt.expire()
       // The journal knows of it although nobody has begun it.
       else if (admitted !== null) this.begin(admitted).expire()

@@ -99,6 +99,12 @@ describe('model and headers', () => {
 })
 
 describe('ceilings and counts', () => {
+  test('F05 a ceiling whose name is escaped is seen, also by a parser that another body has misled', () => {
+    factsOf('chat', { body: '{"model":"m","max_tok\\\\u0":1}' })
+    const facts = factsOf('chat', { body: '{"model":"m","max_tok\\u0065ns":100000}' })
+    assert.equal(facts.outputCeiling, 100_000)
+  })
+
   const bad = [-1, 1.5, 2 ** 53, 1e300, '100', true, [], {}]
 
   test('those that are no non-negative safe integers are refused by name', () => {
