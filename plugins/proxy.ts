@@ -33,6 +33,9 @@ export interface ProxyOptions {
   answerMaxBytes?: number
 }
 
+/** How often calls are looked for that have taken too long: a timer for each would cost every request. */
+const SWEEP_MS = 1_000
+
 /** `::` is the router's way to write a colon. A model may carry its provider's name and a slash before its own. */
 const GEMINI_ROUTES = GEMINI_VERSIONS.flatMap((version) =>
   Object.entries(GEMINI_METHODS).flatMap(([method, endpoint]) =>
@@ -46,7 +49,7 @@ const GEMINI_ROUTES = GEMINI_VERSIONS.flatMap((version) =>
 
 export default fp<ProxyOptions>(
   async function proxy(fastify, { connectionsMax = null, answerMaxBytes = 64 * 1024 * 1024 }) {
-    const { facts, clock, estimator, ledger, settings } = fastify.governance
+    const { facts, clock, estimator, ledger, resting, settings } = fastify.governance
     const { connectTimeoutMs, drainMs } = settings.server
     const dispatcher = new Dispatcher(
       {
@@ -59,9 +62,15 @@ export default fp<ProxyOptions>(
           return estimator.tokensOfText(bytes, request.facts.format, family)
         },
         options: callOptionsOf(settings, answerMaxBytes),
+        resting,
       },
       fastify.usageTracker,
     )
+    const { totalTimeoutMs } = settings.server
+    const sweep = setInterval(() => fastify.usageTracker.timeOut(totalTimeoutMs), Math.min(SWEEP_MS, totalTimeoutMs))
+    sweep.unref()
+    fastify.addHook('onClose', async () => clearInterval(sweep))
+
     // The time that a stop may take begins with the stop, not when the last client has left.
     let drainUntil = 0
     fastify.addHook('preClose', async () => {

@@ -34,7 +34,7 @@ export interface RequestFactsOptions {
 
 export default fp<RequestFactsOptions>(
   async function requestFacts(fastify, { random = Math.random }) {
-    const { store, prices, clock, settings } = fastify.governance
+    const { store, prices, resting, clock, settings } = fastify.governance
     const { aliases } = settings
 
     fastify.decorateRequest('facts', null)
@@ -67,7 +67,7 @@ export default fp<RequestFactsOptions>(
       const source = { format, endpoint, pathModel, query, headers, ...bodyOf(request), ...nativeOf(request) }
       const facts = readFacts(source)
       if (!facts.ok) return refuse(facts.refusal, request, reply)
-      const routed = route(principal, facts.value, store, { aliases, random, prices, now: clock.now() })
+      const routed = route(principal, facts.value, store, { aliases, random, prices, resting, now: clock.now() })
       if (!routed.ok) return refuse(routed.refusal, request, reply)
       request.facts = facts.value
       request.route = routed.value

@@ -13,7 +13,7 @@ import { newId } from './units/id.ts'
 
 /** Throws `GatewayError` for a key or a path that does not exist. */
 export async function explainFor(governance: Governance, asked: ExplainRequest): Promise<Explanation> {
-  const { store, settings, prices, clock } = governance
+  const { store, settings, prices, resting, clock } = governance
   const principal = store.principalOfKey(asked.virtual_key_id)
   if (principal === null) throw new GatewayError({ code: 'not_found', message: 'There is no such virtual key.' })
   const now = clock.now()
@@ -29,7 +29,13 @@ export async function explainFor(governance: Governance, asked: ExplainRequest):
   const named = target === native && native !== null ? { native: { provider, classic: native.classic } } : {}
   const facts = readFacts({ ...target, ...named, query: '', headers: {}, body })
   if (!facts.ok) return explainRefusal(facts.refusal)
-  const routed = route(principal, facts.value, store, { aliases: settings.aliases, random: Math.random, prices, now })
+  const routed = route(principal, facts.value, store, {
+    aliases: settings.aliases,
+    random: Math.random,
+    prices,
+    resting,
+    now,
+  })
   if (!routed.ok) return explainRefusal(routed.refusal)
   const request = { requestId: newId(), principal, facts: facts.value, route: routed.value }
   return explainCounted(governance, request)

@@ -11,6 +11,7 @@ import { Ledger } from './ledger/ledger.ts'
 import { Meters } from './ledger/meters.ts'
 import type { PriceBook } from './pricing/price.ts'
 import { createPriceBook } from './pricing/price-book.ts'
+import { RestingKeys } from './providers/resting-keys.ts'
 import type { Settings } from './schemas/settings.ts'
 import { GovernanceStore } from './store/governance-store.ts'
 import { TokenCounter } from './tokens/counter.ts'
@@ -32,6 +33,8 @@ export interface Governance {
   /** What else somebody should be told of. */
   readonly notices: Notices
   readonly prices: PriceBook
+  /** Which credentials are asked last for a while. */
+  readonly resting: RestingKeys
   /** Whose it is what providers keep. */
   readonly stored: StoredObjects
   readonly facts: FactSink
@@ -90,6 +93,7 @@ export function createGovernance({ settings, clock, facts, log }: GovernancePart
     alerts,
     notices,
     prices,
+    resting: new RestingKeys({ clock, log }),
     stored,
     facts,
     clock,
@@ -97,9 +101,9 @@ export function createGovernance({ settings, clock, facts, log }: GovernancePart
   }
 }
 
-/** Far longer than any stream runs: what is held beyond this and every time-out was forgotten by somebody. */
-const STREAM_MAX_MS = 24 * 3_600_000
+/** Connections that have left HTTP have no time-out: what is held beyond this and every other was forgotten by somebody. */
+const TUNNEL_MAX_MS = 24 * 3_600_000
 
 function holdMaxMs({ server }: Settings): number {
-  return server.maxAttempts * (server.connectTimeoutMs + server.headersTimeoutMs) + STREAM_MAX_MS
+  return server.maxAttempts * (server.connectTimeoutMs + server.totalTimeoutMs) + TUNNEL_MAX_MS
 }

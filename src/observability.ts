@@ -41,6 +41,7 @@ function readOperations({
   const { state } = persister
   return {
     holdsOpen: ledger.openHoldCount,
+    keysResting: governance.resting.count(),
     holdsExpired: tracker.expiredHolds,
     journalBytes: journal.sizeBytes,
     journalLagBytes: state.journalLagBytes,

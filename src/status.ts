@@ -5,10 +5,13 @@ import type { Governance } from './governance.ts'
 import type { Database } from './persist/database.ts'
 import type { Journal } from './persist/journal.ts'
 import type { Persister } from './persist/persister.ts'
+import { PRICE_DATA } from './pricing/price-data-release.ts'
 import type { StatusView } from './schemas/reports.ts'
 import type { ClockWatch } from './units/clock-watch.ts'
 import { formatTime, formatTimeOrNull } from './units/time.ts'
 import { PRICE_DATA_VERSION, VERSION } from './version.ts'
+
+const DAY_MS = 86_400_000
 
 export interface StatusParts {
   readonly governance: Governance
@@ -51,9 +54,19 @@ export function statusOf({
     },
     holds_open: ledger.openHoldCount,
     quarantined_facts: state.quarantined,
-    prices: { version: PRICE_DATA_VERSION, updated_at: null, age_days: null },
+    prices: pricesAt(now),
     alerts_waiting: alerting.waiting,
     clock_steps: clockWatch.steps,
+  }
+}
+
+/** Which price data is bundled, and how old it is, where that is known. */
+function pricesAt(now: number): StatusView['prices'] {
+  const publishedAt = PRICE_DATA_VERSION === PRICE_DATA.version ? Date.parse(PRICE_DATA.publishedAt) : null
+  return {
+    version: PRICE_DATA_VERSION,
+    updated_at: formatTimeOrNull(publishedAt),
+    age_days: publishedAt === null ? null : Math.max(0, Math.floor((now - publishedAt) / DAY_MS)),
   }
 }
 

@@ -17,6 +17,8 @@ export interface OperationsReading {
   readonly alertsWaiting: number
   /** Hooks of platform teams' plugins that have failed. */
   readonly pluginFailures: readonly { readonly plugin: string; readonly hook: string; readonly count: number }[]
+  /** Credentials that are asked last for a while, by provider. */
+  readonly keysResting: ReadonlyMap<string, number>
   readonly limits: number
   readonly virtualKeys: number
 }
@@ -45,6 +47,10 @@ export function defineOperations(definer: Definer, operations: () => OperationsR
   const failed = 'Hooks of plugins that threw, took too long or answered something else.'
   definer.counter('bursar_plugin_failures_total', failed, ['plugin', 'hook'], (set) => {
     for (const { plugin, hook, count } of operations().pluginFailures) set({ plugin, hook }, count)
+  })
+  const resting = 'Provider keys that are asked last for a while: their provider has answered 401 or 429.'
+  definer.gauge('bursar_provider_keys_resting', resting, ['provider'], (set) => {
+    for (const [provider, count] of operations().keysResting) set({ provider }, count)
   })
   const help = 'Holds that nobody resolved in time: each one is a bug.'
   definer.counter('bursar_holds_expired_total', help, [], (set) => set({}, operations().holdsExpired))

@@ -6,6 +6,8 @@ export interface CallOptions {
   readonly headersTimeoutMs: number
   /** Longest pause between two pieces of an answer, and longest time a client may leave its own unread. */
   readonly idleTimeoutMs: number
+  /** Longest time from a call to the end of its answer. */
+  readonly totalTimeoutMs: number
   /** A collected answer whose client has gone: finish it and charge what is reported, or cancel it and charge the hold. */
   readonly onAbort: 'finish' | 'cancel'
   readonly streamCostComment: boolean
@@ -21,6 +23,7 @@ export function callOptionsOf(settings: Settings, answerMaxBytes: number): CallO
     attemptsMax: server.maxAttempts,
     headersTimeoutMs: server.headersTimeoutMs,
     idleTimeoutMs: server.idleTimeoutMs,
+    totalTimeoutMs: server.totalTimeoutMs,
     onAbort,
     streamCostComment,
     insertedCeiling: outputCeiling.mode === 'insert' ? outputCeiling.assumedTokens : null,

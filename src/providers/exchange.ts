@@ -12,6 +12,7 @@ import type { NanoUsd } from '../units/money.ts'
 import type { CallOptions } from './call-options.ts'
 import type { AnswerHeaders } from './headers.ts'
 import type { Pools } from './pools.ts'
+import type { RestingKeys } from './resting-keys.ts'
 import type { Upgraded } from './tunnel.ts'
 
 export interface Exchange {
@@ -51,4 +52,5 @@ export interface CallParts {
   /** Tokens expected in so many bytes of a model's text. */
   readonly tokensOfText: (admitted: Admitted, bytes: number) => number
   readonly options: CallOptions
+  readonly resting: Pick<RestingKeys, 'answered'>
 }

@@ -43,6 +43,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#exchange = exchange
     this.#attempt = attempt
     this.#next = next
+    attempt.runner = this
   }
 
   dispatch(): void {
@@ -66,6 +67,20 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       else if (this.#status === null && (stream || unmetered !== undefined)) this.#giveUp(outcome('abandoned', null))
       else if ((this.#status ?? 0) >= 300) this.#giveUp(outcome('refused', this.#status))
       else if (this.#parts.options.onAbort === 'cancel') this.#giveUp(outcome('cancelled', this.#status))
+    })
+  }
+
+  /** The call has taken as long as any may. */
+  timeUp(): void {
+    this.#guard(() => {
+      if (this.#over) return
+      const message = `The provider ${this.#providerName()} did not finish its answer in time.`
+      const refusal: Refusal = { code: 'upstream_timeout', message }
+      if (this.#relay !== null) this.#relay.died(refusal)
+      else if (this.#status !== null) this.#cutShort(refusal)
+      else this.#unanswered({ ending: this.#controller === null ? 'unreached' : 'silent', refusal })
+      this.#over = true
+      this.#controller?.abort(GIVEN_UP)
     })
   }
 
@@ -101,7 +116,10 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       if (this.#over || status < 200) return
       this.#status = status
       this.#headers = headers
-      if (status >= 300) return
+      if (status >= 300) {
+        this.#parts.resting.answered(this.#attempt.admitted.candidate, status, headers)
+        return
+      }
       const { admitted } = this.#attempt
       const tap = tapFor(admitted, headers)
       if (tap === null) return

@@ -17,6 +17,7 @@ import type { StoredObject } from '../usage/stored-objects.ts'
 import type { Candidate, Route } from './candidate.ts'
 import { type Claim, claimOf, LACKS, LISTS } from './ownership.ts'
 import { speaks } from './registry.ts'
+import type { RestingKeys } from './resting-keys.ts'
 import { drawByWeight } from './weights.ts'
 
 /** The part of the governance store that routing reads. */
@@ -33,6 +34,8 @@ export interface RoutingOptions {
   /** From 0 to 1, 1 excluded. */
   readonly random: () => number
   readonly prices: PriceBook
+  /** Puts candidates whose keys rest behind the others. */
+  readonly resting: Pick<RestingKeys, 'last'>
   /** Wall time, ms. */
   readonly now: number
 }
@@ -77,7 +80,8 @@ function routeOf(chosen: readonly Option[], model: string, options: RoutingOptio
       candidates.push({ provider, providerKey, model, price })
     }
   }
-  if (candidates.length > 0) return accept(candidates as [Candidate, ...Candidate[]])
+  const [first, ...rest] = options.resting.last(candidates, options.now)
+  if (first !== undefined) return accept([first, ...rest])
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.', { param: 'model' })
 }
 

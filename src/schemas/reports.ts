@@ -120,8 +120,10 @@ export const StatusView = Type.Object(
     prices: Type.Object(
       {
         version: Type.String({ description: 'Of the bundled price data.' }),
-        updated_at: Nullable(Timestamp()),
-        age_days: Nullable(Type.Integer()),
+        updated_at: Nullable(Timestamp(), {
+          description: 'When it was published; null for data newer than this program.',
+        }),
+        age_days: Nullable(Type.Integer(), { description: 'Days since then.' }),
       },
       { additionalProperties: false },
     ),

@@ -140,6 +140,9 @@ export const SettingsFields = {
         ExactDuration({ description: 'Until a provider’s answer begins.', default: '5m' }),
       ),
       idle_timeout: Type.Optional(ExactDuration({ description: 'Between two pieces of an answer.', default: '2m' })),
+      total_timeout: Type.Optional(
+        ExactDuration({ description: 'For one call to a provider, its whole answer included.', default: '1h' }),
+      ),
     },
     'The gateway’s listener and its calls to providers.',
   ),

@@ -47,6 +47,7 @@ export interface Settings {
     readonly connectTimeoutMs: number
     readonly headersTimeoutMs: number
     readonly idleTimeoutMs: number
+    readonly totalTimeoutMs: number
   }
   readonly journal: {
     /** A number is an interval in ms. */
@@ -87,6 +88,7 @@ export function settingsOf(text: SettingsText): Settings {
       connectTimeoutMs: read(parseExactMs, server?.connect_timeout ?? '5s'),
       headersTimeoutMs: read(parseExactMs, server?.headers_timeout ?? '5m'),
       idleTimeoutMs: read(parseExactMs, server?.idle_timeout ?? '2m'),
+      totalTimeoutMs: read(parseExactMs, server?.total_timeout ?? '1h'),
     },
     journal: {
       sync: journalSync(journal?.sync ?? '1s'),

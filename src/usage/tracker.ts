@@ -106,6 +106,16 @@ export class UsageTracker {
     return overdue.length
   }
 
+  /** Tells whoever runs them of the attempts that have taken longer than `afterMs`. */
+  timeOut(afterMs: number): void {
+    const before = this.#parts.clock.elapsed() - afterMs
+    for (const attempt of this.#attempts.values()) {
+      // They stand in the order in which they have begun.
+      if (attempt.startedAt > before) return
+      attempt.runner?.timeUp()
+    }
+  }
+
   /** Posts, writes down and announces what an attempt came to. Called by the attempt, once. */
   settle(attempt: Attempt, end: Outcome, resolution: Resolution): UsageEvent | null {
     const { hold } = attempt.admitted
@@ -222,6 +232,8 @@ export class Attempt {
   readonly startedAt: number
   /** Monotonic ms at which the first byte of the answer's body came; null before. */
   firstByteAt: number | null = null
+  /** Whoever runs it; told, once or more often, when it has taken as long as any may, and must end it then. */
+  runner: { timeUp(): void } | null = null
   readonly #tracker: UsageTracker
   readonly #before: NanoUsd
   #event: UsageEvent | null = null

@@ -28,6 +28,7 @@ function metricsOf(here = world(), shownMax?: number) {
     operations: () => ({
       holdsOpen: 3,
       holdsExpired: 1,
+      keysResting: new Map([['openai', 2]]),
       journalBytes: 4_096,
       journalLagBytes: 512,
       journalAccepting: true,
@@ -87,6 +88,7 @@ test('what attempts came to is added up per model, refusals per code, and asking
     'bursar_overhead_seconds_count 2',
     'bursar_overhead_seconds_bucket{le="0.00025"} 1',
     'bursar_holds_open 3',
+    'bursar_provider_keys_resting{provider="openai"} 2',
     'bursar_holds_expired_total 1',
     'bursar_dump_lag_seconds 1.5',
     'bursar_database_up 0',

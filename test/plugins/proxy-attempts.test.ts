@@ -116,6 +116,25 @@ describe('attempts', () => {
     )
   })
 
+  test('a key that was answered 429 rests for its retry-after: the next request begins with another', async (t) => {
+    const here = await world(t, [json(429, {}, { 'retry-after': '30' }), OK])
+    await (await here.gateway.post(CHAT, ASK)).text()
+    assert.equal((await here.gateway.post(CHAT, ASK)).headers.get('x-bursar-provider'), 'p2')
+    await here.gateway.settled()
+    assert.equal(here.upstreams[0]?.received.length, 1)
+    assert.deepEqual(story(here), ['1 p1 429  0', '2 p2 200 reported 1', '1 p2 200 reported 1'])
+  })
+
+  test('a key that was answered 401 rests, and is asked all the same where there is no other', async (t) => {
+    const here = await world(t, [json(401, {})])
+    for (let asked = 0; asked < 2; asked += 1) assert.equal((await here.gateway.post(CHAT, ASK)).status, 502)
+    const upstream = await startUpstream(t, OK)
+    here.gateway.provider({ name: 'p2', kind: 'openai', baseUrl: `${upstream.url}/v1` })
+    assert.equal((await here.gateway.post(CHAT, ASK)).headers.get('x-bursar-provider'), 'p2')
+    await here.gateway.settled()
+    assert.equal(here.upstreams[0]?.received.length, 2)
+  })
+
   test('at most max_attempts; then the last provider’s error is the answer', async (t) => {
     const refusal = (n: number) => json(500 + n, { error: { message: `number ${n}` } })
     const here = await world(t, [refusal(0), refusal(2), refusal(3), refusal(4)], { server: { maxAttempts: 3 } })

@@ -412,6 +412,22 @@ describe('F07 a provider that dies within a stream', () => {
     assert.equal(here.upstream.received[0]?.gone, true)
   })
 
+  test('F27 going on for longer than the total time is death, and what was seen is charged', async (t) => {
+    const trickling = (received: Received) => {
+      stream(HELLO)(received)
+      const trickle = setInterval(() => received.response.write(WORLD), 20)
+      received.response.once('close', () => clearInterval(trickle))
+    }
+    const here = await world(t, trickling, { server: { totalTimeoutMs: 300 } })
+    const { text, ended } = await reader(await here.gateway.post(CHAT, ASK)).rest()
+    assert.equal(ended, 'broken')
+    assert.match(text, /Hello.*world.*"code":"upstream_timeout"/s)
+    await here.gateway.settled()
+    const [source, requests] = summary(here)
+    assert.deepEqual([source, requests], ['partial', 1])
+    await eventually(() => assert.equal(here.upstream.received[0]?.gone, true))
+  })
+
   test('after the last event is no death at all', async (t) => {
     const here = await world(t, stream(HELLO, FINISH, USAGE, DONE))
     const read = reader(await here.gateway.post(CHAT, ASK))

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { formatUsd } from '../../src/units/money.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { startGateway } from '../helpers/gateway.ts'
 import { deadUrl, json, startUpstream, stream } from '../helpers/upstream.ts'
 
@@ -509,6 +510,36 @@ describe('a provider out of reach', () => {
     await gateway.settled()
     const [event] = gateway.events()
     assert.deepEqual([event?.usageSource, event?.requests, event?.outputTokens], ['partial', 1, 2])
+  })
+
+  test('F27 that goes on for ever is 504 after the total time, charged for what was seen', async (t) => {
+    const upstream = await startUpstream(t, ({ response }) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.write('{"choices":[{"message":{"content":"Hello')
+      const trickle = setInterval(() => response.write('!'), 20)
+      response.once('close', () => clearInterval(trickle))
+    })
+    const gateway = await startGateway(t, { server: { totalTimeoutMs: 300 } })
+    gateway.provider({ name: 'openai', baseUrl: `${upstream.url}/v1` })
+    gateway.key()
+    const response = await gateway.post(CHAT, ASK)
+    assert.equal(response.status, 504)
+    assert.match(await response.text(), /upstream_timeout/)
+    await gateway.settled()
+    const [event] = gateway.events()
+    assert.deepEqual([event?.usageSource, event?.requests], ['partial', 1])
+    await eventually(() => assert.equal(upstream.received[0]?.gone, true))
+  })
+
+  test('F27 that has said nothing by the total time is 504, and its input is charged', async (t) => {
+    const upstream = await startUpstream(t, () => {})
+    const gateway = await startGateway(t, { server: { totalTimeoutMs: 200 } })
+    gateway.provider({ name: 'openai', baseUrl: `${upstream.url}/v1` })
+    gateway.key()
+    assert.equal((await gateway.post(CHAT, ASK)).status, 504)
+    await gateway.settled()
+    assert.equal(gateway.events()[0]?.usageSource, 'estimated')
+    await eventually(() => assert.equal(upstream.received[0]?.gone, true))
   })
 
   test('F07 that dies within its answer is 502, charged for what was seen', async (t) => {

@@ -55,6 +55,7 @@ function routed(world: World, requestedModel: string, format: ApiFormat = 'opena
     aliases: new Map(Object.entries(world.aliases ?? {})),
     random: world.random ?? (() => 0),
     prices: new GenaiPriceBook(store, null),
+    resting: { last: (candidates) => candidates },
     now: NOW,
   })
 }

@@ -47,6 +47,7 @@ function world(t: TestContext, readable = false) {
     log: silentLog,
     tokensOfText: () => 1,
     options: callOptionsOf(settings, 1_000),
+    resting: { answered() {} },
   }
   const controller = {
     aborted: false,

@@ -15,6 +15,7 @@ test('without a file everything has a value', () => {
     connectTimeoutMs: 5_000,
     headersTimeoutMs: 300_000,
     idleTimeoutMs: 120_000,
+    totalTimeoutMs: 3_600_000,
   })
   assert.deepEqual(defaultSettings.journal, { sync: 1_000, maxSizeBytes: 4 * 1024 ** 3, orphans: 'input' })
   assert.equal(defaultSettings.streamCostComment, true)
