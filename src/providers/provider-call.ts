@@ -77,7 +77,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       const message = `The provider ${this.#providerName()} did not finish its answer in time.`
       const refusal: Refusal = { code: 'upstream_timeout', message }
       if (this.#relay !== null) this.#relay.died(refusal)
-      else if (this.#status !== null) this.#cutShort(refusal)
+      else if (this.#status !== null) this.#cutShort(refusal, false)
       else this.#unanswered({ ending: this.#controller === null ? 'unreached' : 'silent', refusal })
       this.#over = true
       this.#controller?.abort(GIVEN_UP)
@@ -164,7 +164,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       const failure = failureOf(error, candidate.provider.name, this.#controller !== null)
       if (this.#relay !== null) this.#relay.died(failure.refusal)
       else if (this.#status === null) this.#unanswered(failure)
-      else this.#cutShort(failure.refusal)
+      else this.#cutShort(failure.refusal, true)
     })
   }
 
@@ -173,7 +173,8 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#bytes += chunk.length
     if (this.#bytes <= this.#parts.options.answerMaxBytes) return
     const message = `The answer of the provider ${this.#providerName()} is too large.`
-    this.#cutShort({ code: 'upstream_unreachable', message })
+    // Another provider's answer would hardly be smaller.
+    this.#cutShort({ code: 'upstream_unreachable', message }, false)
     controller.abort(GIVEN_UP)
   }
 
@@ -185,14 +186,14 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     this.#refuse(refusal)
   }
 
-  /** A collected answer broke off, or is more than we hold. */
-  #cutShort(refusal: Refusal): void {
+  /** A collected answer broke off, or was broken off by us. No byte of it has reached the client. */
+  #cutShort(refusal: Refusal, mayMoveOn: boolean): void {
     const status = this.#status ?? 0
     const { admitted } = this.#attempt
     const body = Buffer.concat(this.#chunks, this.#bytes)
     const cut =
       status < 300 ? brokenAnswer(admitted, status, body, this.#parts.tokensOfText) : outcome('refused', status)
-    if (mayBeRetried(status) && this.#movesOn(cut)) return
+    if (mayMoveOn && (status < 300 || mayBeRetried(status)) && this.#movesOn(cut)) return
     this.#attempt.end(cut)
     this.#refuse(refusalOfStatus(status, this.#providerName()) ?? refusal)
   }

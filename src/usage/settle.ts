@@ -5,6 +5,7 @@ import type { Estimate } from '../admission/estimate.ts'
 import type { UsageSource } from '../ledger/facts.ts'
 import { type Amounts, amountsOf } from '../ledger/hold.ts'
 import type { Price } from '../pricing/price.ts'
+import { METRICS } from '../store/entities.ts'
 import { type NanoUsd, ZERO_USD } from '../units/money.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
 
@@ -110,6 +111,12 @@ export function resolutionOf(
       return resolved(seen, costOf(seen), row.source, row.requests, success)
     }
   }
+}
+
+/** What an attempt comes to that another follows: a request counts once, with the last of its attempts. */
+export function uncounted(resolution: Resolution): Resolution {
+  if (resolution.requests === 0) return resolution
+  return { ...resolution, requests: 0, amounts: resolution.amounts.with(METRICS.indexOf('requests'), 0n) }
 }
 
 function withOutput(usage: Usage, moreTokens: number): Usage {

@@ -16,7 +16,7 @@ import type { Clock } from '../units/clock.ts'
 import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
 import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
-import { type Ending, type Outcome, outcome, type Resolution, resolutionOf } from './settle.ts'
+import { type Ending, type Outcome, outcome, type Resolution, resolutionOf, uncounted } from './settle.ts'
 import type { StoredObjects } from './stored-objects.ts'
 
 export interface UsageTrackerParts {
@@ -275,7 +275,7 @@ export class Attempt {
    */
   moveOn(end: Outcome): Result<Attempt> | null {
     if (this.#ended || this.#expired) return null
-    const resolution = this.#resolve(end)
+    const resolution = uncounted(this.#resolve(end))
     const moved = this.admitted.next(resolution.amounts)
     if (moved === null) return null
     this.#ended = true
