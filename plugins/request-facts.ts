@@ -45,7 +45,7 @@ export default fp<RequestFactsOptions>(
     fastify.removeContentTypeParser(['application/json', 'text/plain'])
     const bodyLimit = settings.server.bodyLimitBytes
     fastify.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
-      done(null, body),
+      done(null, typeof body !== 'string' && body.length < SMALL_BYTES ? Buffer.from(body) : body),
     )
 
     fastify.addHook('onRequest', (request, _reply, done) => {
@@ -82,6 +82,8 @@ export default fp<RequestFactsOptions>(
   },
 )
 
+/** Smaller bodies are copied: they would else keep what was read with them, 64 KB, as long as their requests last. */
+const SMALL_BYTES = 4_096
 const NO_BYTES = Buffer.alloc(0)
 
 /** A request without a body has not been through a parser; one that another parser has taken is not what the route takes. */

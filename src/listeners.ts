@@ -9,6 +9,12 @@ import { newId } from './units/id.ts'
 /** How long a client may take to send its request; an answer may take as long as it likes. */
 const RECEIVE_MS = 300_000
 
+/**
+ * What may wait to be sent to a client before its provider is slowed down. Less than the 64 KB that a fast provider's bytes come in: else two of
+ * them wait for every slow client.
+ */
+const UNSENT_BYTES = 16 * 1_024
+
 /** Longest names in a path: a model name of 256 characters, each of which may be escaped. */
 const PARAM_LENGTH_MAX = 1_024
 
@@ -20,6 +26,12 @@ export const serverOptions = {
   return503OnClosing: false,
 } as const satisfies FastifyServerOptions
 
+/**
+ * Small buffers are cut out of pieces of this size, and one that is kept keeps its whole piece: with Node's 64 KB every open stream would keep
+ * so much for a few hundred bytes.
+ */
+Buffer.poolSize = 24 * 1_024
+
 /** An instance that nothing is registered on yet. `bodyLimit` in bytes. */
 export function createApp(log: ReturnType<typeof createLog>, bodyLimit: number): FastifyInstance {
   return Fastify({
@@ -28,6 +40,7 @@ export function createApp(log: ReturnType<typeof createLog>, bodyLimit: number):
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: newId,
     requestTimeout: RECEIVE_MS,
+    http: { highWaterMark: UNSENT_BYTES },
     bodyLimit,
     ...serverOptions,
     exposeHeadRoutes: false,

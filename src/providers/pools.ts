@@ -9,6 +9,9 @@ export interface PoolOptions {
   readonly connectionsMax: number | null
 }
 
+/** What of a provider's answer waits for a slow client: not two of the 64 KB in which it comes. */
+const UNREAD_BYTES = 16 * 1_024
+
 /** A pool keeps no connection object for longer than this after its last use. */
 const CLIENT_TTL_MS = 300_000
 
@@ -25,9 +28,11 @@ export class Pools {
     let pool = this.#pools.get(origin)
     if (pool === undefined) {
       const { connectTimeoutMs, connectionsMax } = this.#options
+      // Goes on to net.connect, which undici's types do not know.
+      const connect = { timeout: connectTimeoutMs, highWaterMark: UNREAD_BYTES }
       pool = new Pool(origin, {
         connections: connectionsMax,
-        connect: { timeout: connectTimeoutMs },
+        connect,
         clientTtl: CLIENT_TTL_MS,
         pipelining: 1,
         // One connection a call: a cut connection then is one cut call.

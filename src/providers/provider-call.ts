@@ -133,6 +133,8 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       if (tap === 'unreadable' && headers['content-length'] !== undefined) {
         answered['content-length'] = headers['content-length']
       }
+      // They are what was read with them, all 64 KB of it, as long as the stream lasts; nobody asks for them again.
+      Object.assign(controller, { rawHeaders: null })
       const raw = this.#exchange.begin(admitted, status, answered)
       const framed = headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
       const call = { parts: this.#parts, attempt: this.#attempt, controller, status, endsWithConnection: !framed }

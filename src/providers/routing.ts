@@ -80,8 +80,8 @@ function routeOf(chosen: readonly Option[], model: string, options: RoutingOptio
       candidates.push({ provider, providerKey, model, price })
     }
   }
-  const [first, ...rest] = options.resting.last(candidates, options.now)
-  if (first !== undefined) return accept([first, ...rest])
+  const route = options.resting.last(candidates, options.now)
+  if (route.length > 0) return accept(route as Route)
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.', { param: 'model' })
 }
 

@@ -27,7 +27,7 @@ export class EventForm {
 
   /** @param gaps in the order in which they stand, at least one */
   constructor(event: Buffer, gaps: readonly Gap[]) {
-    // One copy: the event lies in the middle of what was read from a socket, all of which it would keep in memory.
+    // A copy: the event lies in the middle of what was read from a socket, all of which it would keep in memory.
     const own = Buffer.from(event)
     const starts = [0, ...gaps.map(({ end }) => end)]
     this.#fixed = starts.map((start, index) => own.subarray(start, gaps[index]?.start ?? own.length))

@@ -78,6 +78,7 @@ export class StreamReading {
     this.#says = 0
     this.#gaps = []
     scanFields(event, data, this.#dialect.fields, this.#onField)
+    this.#event = NO_EVENT
     const says = this.#dialect.event(this.#says)
     if (says === 0 && this.#gaps.length > 0 && this.#newForms < NEW_FORMS_MAX) {
       this.#form = new EventForm(event, this.#gaps)

@@ -20,6 +20,8 @@ export interface StreamTapOptions {
 
 const NOTHING = Buffer.alloc(0)
 const BRACE = 0x7b
+/** Beginnings up to this size are copied: a client that reads slowly would else keep all that came with them. */
+const SMALL_BYTES = 4_096
 const UNIT_MAX_BYTES = 16 * 1024 * 1024
 
 export class StreamTap {
@@ -156,7 +158,7 @@ export class StreamTap {
     } else if (this.#unread) {
       out.push(rest)
     } else {
-      this.#begun.push(rest)
+      this.#begun.push(rest.length < SMALL_BYTES ? Buffer.from(rest) : rest)
       this.#begunBytes += rest.length
       if (this.#begunBytes <= (this.#options.unitMaxBytes ?? UNIT_MAX_BYTES)) return
       if (this.#perhapsLast !== null) out.push(this.#perhapsLast)

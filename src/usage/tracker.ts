@@ -119,7 +119,7 @@ export class UsageTracker {
   /** Posts, writes down and announces what an attempt came to. Called by the attempt, once. */
   settle(attempt: Attempt, end: Outcome, resolution: Resolution): UsageEvent | null {
     const { hold } = attempt.admitted
-    this.#attempts.delete(hold)
+    this.#forget(attempt)
     const { ledger } = this.#parts
     const posted = resolution.source === null ? ledger.void(hold) : ledger.settle(hold, resolution.amounts)
     if (posted !== 'done') return this.#late(attempt, resolution, posted)
@@ -128,15 +128,21 @@ export class UsageTracker {
 
   /** Writes down an attempt whose hold has moved on to the next one. */
   recordMoved(attempt: Attempt, end: Outcome, resolution: Resolution): UsageEvent {
-    this.#attempts.delete(attempt.admitted.hold)
+    this.#forget(attempt)
     return this.#record(attempt, end, resolution, resolution.source, false)
   }
 
   /** Posts the orphaned amount of an attempt that nobody ended. */
   recordExpired(attempt: Attempt, end: Outcome, resolution: Resolution): void {
-    this.#attempts.delete(attempt.admitted.hold)
+    this.#forget(attempt)
     if (this.#parts.ledger.expire(attempt.admitted.hold, resolution.amounts) !== 'done') return
     this.#record(attempt, end, resolution, 'orphaned')
+  }
+
+  /** What has ended holds on to nothing: a map that has been moved to the old generation would carry all of a request there. */
+  #forget(attempt: Attempt): void {
+    this.#attempts.delete(attempt.admitted.hold)
+    attempt.runner = null
   }
 
   #record(
