@@ -64,6 +64,11 @@ export function refusalOfStatus(status: number, provider: string): Refusal | nul
     const message = `The provider ${provider} answered with a redirect, which is not followed.`
     return { code: 'upstream_unreachable', message }
   }
+  // No server may pass these on: Node.js and the clients would refuse them in words of their own.
+  if (status > 599) {
+    const message = `The provider ${provider} answered with the status ${status}, which HTTP does not have.`
+    return { code: 'upstream_unreachable', message }
+  }
   return null
 }
 

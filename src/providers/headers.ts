@@ -98,6 +98,13 @@ export function requestHeaders(
   return headers
 }
 
+/** Makes headers that came several times what their readers take them for, as Node.js does: the first type counts, codings are a list. */
+export function oneOfEach(headers: Record<string, string | string[] | undefined>): void {
+  const { 'content-type': type, 'content-encoding': encoding } = headers
+  if (Array.isArray(type)) headers['content-type'] = type[0]
+  if (Array.isArray(encoding)) headers['content-encoding'] = encoding.join(', ')
+}
+
 /** The provider's headers as the client gets them; the length is set by whoever knows the body. */
 export function answerHeaders(provider: IncomingHttpHeaders): AnswerHeaders {
   const headers: AnswerHeaders = {}

@@ -15,7 +15,7 @@ import { brokenAnswer, refusedAnswer, wholeAnswer } from './answer-reading.ts'
 import { decoded } from './decoding.ts'
 import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
-import { type AnswerHeaders, answerHeaders } from './headers.ts'
+import { type AnswerHeaders, answerHeaders, oneOfEach } from './headers.ts'
 import { outgoingCall } from './outgoing.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
@@ -112,9 +112,14 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     this.#guard(() => {
-      // 1xx comes before the answer and is for this connection only.
-      if (this.#over || status < 200) return
+      if (this.#over) return
+      // 1xx comes before the answer and is for this connection only; each starts undici's own time-out anew.
+      if (status < 200) {
+        if (this.#parts.clock.elapsed() - this.#attempt.startedAt > this.#parts.options.headersTimeoutMs) this.timeUp()
+        return
+      }
       this.#status = status
+      oneOfEach(headers)
       this.#headers = headers
       if (status >= 300) {
         this.#parts.resting.answered(this.#attempt.admitted.candidate, status, headers)
