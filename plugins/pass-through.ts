@@ -31,7 +31,7 @@ const CONSTRAINT = { underProvider: 'yes' }
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 const passThrough: FastifyPluginAsync = async function passThrough(fastify) {
-  const { store, clock } = fastify.governance
+  const { store, clock, resting } = fastify.governance
 
   fastify.addConstraintStrategy({
     name: 'underProvider',
@@ -65,7 +65,7 @@ const passThrough: FastifyPluginAsync = async function passThrough(fastify) {
       const path = below(url)
       const refusal = refusalOfNativeTarget(method, path, queryOf(url), nativeTarget(provider, path, '').path)
       if (refusal !== null) throw new GatewayError(refusal)
-      const routed = routeUnmetered(principal, provider, { random: Math.random })
+      const routed = routeUnmetered(principal, provider, { random: Math.random, resting, now: clock.now() })
       if (!routed.ok) throw new GatewayError(routed.refusal)
       request.route = routed.value
       done()

@@ -46,9 +46,12 @@ function codeOf(error: unknown): string {
     : ''
 }
 
-/** A status after which the next candidate may do better. Redirects are not followed, so they lead nowhere. */
+/**
+ * A status after which the next candidate may do better. Redirects are not followed, so they lead nowhere; and 401 is about our credential,
+ * of which another candidate has another.
+ */
 export function mayBeRetried(status: number): boolean {
-  return status === 408 || status === 409 || status === 429 || status >= 500 || isRedirect(status)
+  return status === 401 || status === 408 || status === 409 || status === 429 || status >= 500 || isRedirect(status)
 }
 
 function isRedirect(status: number): boolean {

@@ -22,10 +22,15 @@ export function outgoingCall(
     method: facts.unmetered?.method ?? 'POST',
     headers: [...requestHeaders(headers, candidate, facts.format, requestId), ...ofBody],
     body,
-    headersTimeout: candidate.provider.timeoutMs ?? options.headersTimeoutMs,
+    headersTimeout: headersTimeoutOf(admitted, options),
     bodyTimeout: options.idleTimeoutMs,
   }
   return { origin, call }
+}
+
+/** How long a provider may take to begin its answer, in ms: its own time, where an admin has set one. */
+export function headersTimeoutOf({ candidate }: Pick<Admitted, 'candidate'>, options: CallOptions): number {
+  return candidate.provider.timeoutMs ?? options.headersTimeoutMs
 }
 
 function targetFor({ candidate, request: { facts } }: Admitted): Target {

@@ -16,7 +16,7 @@ import { decoded } from './decoding.ts'
 import { breakOff, type CallParts, type Exchange } from './exchange.ts'
 import { type Failure, failureOf, masked, mayBeRetried, refusalOfStatus } from './failure.ts'
 import { type AnswerHeaders, answerHeaders, oneOfEach } from './headers.ts'
-import { outgoingCall } from './outgoing.ts'
+import { headersTimeoutOf, outgoingCall } from './outgoing.ts'
 import { StreamRelay } from './stream-relay.ts'
 import { tapFor } from './tap-for.ts'
 import { tunnel } from './tunnel.ts'
@@ -115,7 +115,8 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       if (this.#over) return
       // 1xx comes before the answer and is for this connection only; each starts undici's own time-out anew.
       if (status < 200) {
-        if (this.#parts.clock.elapsed() - this.#attempt.startedAt > this.#parts.options.headersTimeoutMs) this.timeUp()
+        const { admitted, startedAt } = this.#attempt
+        if (this.#parts.clock.elapsed() - startedAt > headersTimeoutOf(admitted, this.#parts.options)) this.timeUp()
         return
       }
       this.#status = status

@@ -109,7 +109,7 @@ function modelOfDeployment({ deployments }: Provider, name: string): string {
 export function routeUnmetered(
   principal: Principal,
   provider: Provider,
-  { random }: Pick<RoutingOptions, 'random'>,
+  { random, resting, now }: Pick<RoutingOptions, 'random' | 'resting' | 'now'>,
 ): Result<Route> {
   if (principal.key?.passthrough !== true) {
     return refuse('endpoint_not_allowed', 'This key may only use the provider’s paths that name a model.')
@@ -118,8 +118,13 @@ export function routeUnmetered(
   if (grant === null || !provider.enabled) {
     return refuse('provider_not_allowed', 'This key may not use this provider.')
   }
-  const [providerKey] = keysOf(provider, grant, random)
-  if (providerKey !== undefined) return accept([{ provider, providerKey, model: '', price: UNMETERED }])
+  const keys = keysOf(provider, grant, random)
+  const [candidate] = resting.last(
+    keys.map((providerKey) => ({ provider, providerKey, model: '', price: UNMETERED })),
+    now,
+  )
+  // The body is sent as it comes, once: nobody else could be asked after that.
+  if (candidate !== undefined) return accept([candidate])
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.')
 }
 

@@ -376,6 +376,70 @@ test('F26 whatever JSON a client sends, the provider gets the same bytes, on our
   await gateway.settled()
 })
 
+test('F26 nor is a byte changed of what the other APIs are sent, streamed or not', async (t) => {
+  const upstream = await startUpstream(t, json(200, {}))
+  const gateway = await startGateway(t)
+  for (const kind of ['openai', 'anthropic', 'google'] as const) {
+    gateway.provider({ name: kind, kind, baseUrl: kind === 'openai' ? `${upstream.url}/v1` : upstream.url })
+  }
+  gateway.key()
+  const apis = [
+    ['/v1/messages', '"model": "claude-haiku-4-5","max_tokens":\t20 ,"messages":[ ]'],
+    ['/v1/messages', '"model":"claude-haiku-4-5","max_tokens":20,"messages":[], "stream" : true'],
+    ['/v1/messages/count_tokens', '"model":"claude-haiku-4-5" ,"messages":[]'],
+    ['/v1/responses', '"input": "Good \\u0064ay","model":"gpt-4o-mini"'],
+    ['/v1/responses', '"stream":true,"input":"Good day", "model":"gpt-4o-mini"'],
+    ['/v1/embeddings', '"input":["a", "\\ud83d"],"model":"text-embedding-3-small"'],
+    ['/v1beta/models/gemini-2.5-flash:generateContent', '"contents" : [{"parts":[{"text":"a"}]}]'],
+    ['/v1beta/models/gemini-2.5-flash:streamGenerateContent', '"contents":[ {"parts":[{"text":"a"}]}]'],
+    ['/v1beta/models/gemini-2.5-flash:countTokens', '"contents":[{"parts":[{"text": "a"}]}]'],
+    ['/v1beta/models/gemini-embedding-001:embedContent', '"content":{"parts":[{"text":"a"} ]}'],
+  ] as const
+  const fields = fc.dictionary(
+    fc.string().map((name) => `x${name}`),
+    fc.jsonValue(),
+    { maxKeys: 8 },
+  )
+  const blank = fc.constantFrom('', ' ', '\r\n', '\t  ')
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...apis),
+      fields,
+      blank,
+      fc.bigInt(),
+      async ([path, asked], more, space, large) => {
+        const body = `${space}{${asked},"y":${large}.50e0,${space}"z":${space}${JSON.stringify(more)}}${space}`
+        const response = await gateway.post(path, body)
+        assert.equal(response.status, 200, await response.text())
+        assert.equal(upstream.received.pop()?.body.toString(), body)
+      },
+    ),
+    { numRuns: 200 },
+  )
+  await gateway.settled()
+})
+
+test('F26 twenty files go through byte for byte, of a known length or not, with a body of JSON that is none', async (t) => {
+  const { upstream, gateway } = await start(t)
+  gateway.key({ passthrough: true })
+  for (let n = 0; n < 20; n += 1) {
+    const body = randomBytes(n === 0 ? 0 : 7 ** (n % 7) + n)
+    const piped = n % 2 === 1
+    const headers = { 'content-type': n % 3 === 0 ? 'application/json' : 'application/octet-stream' }
+    const response = await fetch(`${gateway.url}/house/v1/files/${n}`, {
+      method: 'PUT',
+      headers: { ...headers, 'x-bursar-key': gateway.currentKey() },
+      ...(piped ? { body: new Blob([body]).stream(), duplex: 'half' } : { body }),
+    })
+    assert.equal(response.status, 200, await response.text())
+    const received = upstream.received.at(-1)
+    assert.ok(received?.body.equals(body), `file ${n} of ${body.length} bytes`)
+    assert.equal(received?.headers['content-type'], headers['content-type'])
+  }
+  await gateway.settled()
+  assert.equal(gateway.meter('requests').posted, 20n)
+})
+
 test('a header that would make another method of a request is kept from the provider', async (t) => {
   const { upstream, gateway } = await start(t)
   gateway.key({ passthrough: true })

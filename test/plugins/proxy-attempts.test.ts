@@ -9,7 +9,8 @@ import { deadUrl, json, type Received, startUpstream, stream, type Upstream } fr
 
 const CHAT = '/v1/chat/completions'
 const ASK = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 100 }
-const OK = json(200, { choices: [], usage: { prompt_tokens: 12, completion_tokens: 34 } })
+const USAGE = { prompt_tokens: 12, completion_tokens: 34 }
+const OK = json(200, { choices: [], usage: USAGE })
 const COST = 12n * 150n + 34n * 600n
 
 interface World {
@@ -44,7 +45,7 @@ function story({ gateway }: World): string[] {
 }
 
 describe('attempts', () => {
-  for (const status of [408, 409, 429, 500, 503, 529]) {
+  for (const status of [401, 408, 409, 429, 500, 503, 529]) {
     test(`T01 ${status} moves on to the next candidate; the first attempt is voided, the request counts once`, async (t) => {
       const here = await world(t, [json(status, { error: { message: 'no' } }), OK])
       const response = await here.gateway.post(CHAT, ASK)
@@ -123,6 +124,26 @@ describe('attempts', () => {
     await here.gateway.settled()
     assert.equal(here.upstreams[0]?.received.length, 1)
     assert.deepEqual(story(here), ['1 p1 429  0', '2 p2 200 reported 1', '1 p2 200 reported 1'])
+  })
+
+  test('F19 the next key of the provider is asked where one is refused, and pass-through leaves that one alone too', async (t) => {
+    const here = await world(t, [
+      (received) => (received.headers.authorization === 'Bearer good' ? OK : json(401, {}))(received),
+    ])
+    const keys = ['revoked', 'good'].map((value) => ({ id: value, name: value, value, keyStart: value, weight: 1 }))
+    const [provider] = here.gateway.governance.store.providers.values()
+    here.gateway.provider({ ...provider, keys })
+    here.gateway.key({ passthrough: true })
+    for (let asked = 0; asked < 2; asked += 1) assert.equal((await here.gateway.post(CHAT, ASK)).status, 200)
+    assert.equal((await here.gateway.post('/p1/v1/files', 'a file')).status, 200)
+    await here.gateway.settled()
+    const sent = here.upstreams[0]?.received.map(({ headers }) => headers.authorization)
+    assert.deepEqual(
+      sent,
+      ['revoked', 'good', 'good', 'good'].map((value) => `Bearer ${value}`),
+    )
+    assert.equal(here.gateway.meter('cost').posted, 2n * COST)
+    assert.equal(here.gateway.meter('requests').posted, 3n)
   })
 
   test('a key that was answered 401 rests, and is asked all the same where there is no other', async (t) => {
