@@ -9,8 +9,11 @@ export interface PoolOptions {
   readonly connectionsMax: number | null
 }
 
-/** What of a provider's answer waits for a slow client: not two of the 64 KB in which it comes. */
-const UNREAD_BYTES = 16 * 1_024
+/**
+ * What is read ahead of a provider's answer while a slow client holds it up: nothing. Even one byte would be the 64 KB of a whole read, for
+ * every such client; asking for each read costs a stream of small pieces about 0.5 µs each.
+ */
+const READ_AHEAD_BYTES = 0
 
 /** A pool keeps no connection object for longer than this after its last use. */
 const CLIENT_TTL_MS = 300_000
@@ -29,7 +32,7 @@ export class Pools {
     if (pool === undefined) {
       const { connectTimeoutMs, connectionsMax } = this.#options
       // Goes on to net.connect, which undici's types do not know.
-      const connect = { timeout: connectTimeoutMs, highWaterMark: UNREAD_BYTES }
+      const connect = { timeout: connectTimeoutMs, highWaterMark: READ_AHEAD_BYTES }
       pool = new Pool(origin, {
         connections: connectionsMax,
         connect,
