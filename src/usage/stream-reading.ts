@@ -11,6 +11,7 @@ import { PADDING, TEXT } from './text-seen.ts'
 import type { Usage } from './usage.ts'
 
 const NO_EVENT = Buffer.alloc(0)
+const QUOTE = 0x22
 /** Where so many events in a row were of new forms, the next will be too: some streams number their events. */
 const NEW_FORMS_MAX = 8
 
@@ -31,6 +32,8 @@ export class StreamReading {
   #event: Buffer = NO_EVENT
   #says = 0
   #gaps: Gap[] = []
+  /** Its last text has an end; whatever follows one that has none is no form for others. */
+  #formed = false
   readonly #onField: OnField
 
   constructor(dialect: StreamDialect) {
@@ -42,6 +45,7 @@ export class StreamReading {
       else if (end !== -1) {
         if (isText) this.#textBytes += end - start
         this.#gaps.push({ start, end, isText })
+        this.#formed = this.#event[end] === QUOTE
       }
     }
   }
@@ -77,10 +81,11 @@ export class StreamReading {
     this.#event = event
     this.#says = 0
     this.#gaps = []
+    this.#formed = false
     scanFields(event, data, this.#dialect.fields, this.#onField)
     this.#event = NO_EVENT
     const says = this.#dialect.event(this.#says)
-    if (says === 0 && this.#gaps.length > 0 && this.#newForms < NEW_FORMS_MAX) {
+    if (says === 0 && this.#formed && this.#newForms < NEW_FORMS_MAX) {
       this.#form = new EventForm(event, this.#gaps)
       this.#newForms += 1
     } else if (this.#newForms === NEW_FORMS_MAX) this.#form = null

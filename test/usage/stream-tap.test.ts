@@ -92,6 +92,64 @@ describe('a stream on its way', () => {
     })
   }
 
+  test('F07 F26 whatever a provider makes of a stream: it is read alike however it is cut, counts nothing below zero, and loses no byte', () => {
+    const strange = fc.constantFrom(
+      '\n',
+      '\r\n\r\n',
+      'data: ',
+      'data: [DONE]\n\n',
+      'event: error\n',
+      ':',
+      '{',
+      ']',
+      '"',
+      '\\',
+      '-1',
+      '1e999',
+      'null',
+      '"usage":{"prompt_tokens":-5,"completion_tokens":7}',
+      '\ufeff',
+      '\u0000',
+    )
+    const change = fc.record({ at: fc.nat(5_000), gone: fc.nat(12), put: fc.option(strange, { nil: '' }) })
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...SAMPLES),
+        fc.array(change, { minLength: 1, maxLength: 6 }),
+        fc.array(fc.nat(5_000), { maxLength: 10 }),
+        (sample, changes, cuts) => {
+          let bytes = bytesOf(sample)
+          for (const { at, gone, put } of changes) {
+            const from = at % bytes.length
+            bytes = Buffer.concat([bytes.subarray(0, from), Buffer.from(put), bytes.subarray(from + gone)])
+            if (bytes.length === 0) return
+          }
+          const kept = { ...sample, dropReport: false }
+          const whole = tapOf(kept)
+          const { before, after } = feed(whole, [bytes])
+          const left = before + after.replace(`: ${COMMENT}\n\n`, '')
+          assert.equal(left.replace(/\ufffd/g, ''), bytes.toString().replace(/\ufffd/g, ''))
+          const usage = whole.reading.usage()
+          for (const count of Object.values(usage ?? {})) if (typeof count === 'number') assert.ok(count >= 0)
+          assert.ok(whole.reading.textBytes >= 0)
+          const cut = tapOf(kept)
+          const again = feed(cut, cutAt(bytes, cuts))
+          assert.equal(again.before + again.after, before + after)
+          assert.deepEqual(said(cut), said(whole))
+        },
+      ),
+      { numRuns: 3_000 },
+    )
+  })
+
+  test('F07 an event whose text has no end hides nothing that follows it', () => {
+    const event = (content: string, rest = '') => `data: {"choices":[{"delta":{"content":"${content}"}}]${rest}}\n\n`
+    const tap = new StreamTap({ dialect: dialectOf('openai', 'chat'), framing: 'events', dropReport: false })
+    const usage = ',"usage":{"prompt_tokens":12,"completion_tokens":34}'
+    tap.push(Buffer.from(`${event('a').slice(0, -'"}}]}\n\n'.length)}\n\n${event('b')}${event('c', usage)}`))
+    assert.equal(tap.reading.usage()?.outputTokens, 34)
+  })
+
   test('the last event waits even when it arrives together with everything before it', () => {
     const sample = SAMPLES[0] as Sample
     const tap = tapOf(sample)
