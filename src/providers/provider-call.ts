@@ -142,7 +142,8 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       // They are what was read with them, all 64 KB of it, as long as the stream lasts; nobody asks for them again.
       Object.assign(controller, { rawHeaders: null })
       const raw = this.#exchange.begin(admitted, status, answered)
-      const framed = headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
+      const bodiless = status === 204 || admitted.request.facts.unmetered?.method === 'HEAD'
+      const framed = bodiless || headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
       const call = { parts: this.#parts, attempt: this.#attempt, controller, status, endsWithConnection: !framed }
       this.#relay = new StreamRelay(call, raw, tap === 'unreadable' ? null : tap)
     })

@@ -504,6 +504,25 @@ test('an upload that its client breaks off ends at the provider, and holds nothi
   await gateway.settled()
 })
 
+test('an answer that has no body is whole, without anything that would say where one ends', async (t) => {
+  const { gateway, upstream } = await start(t)
+  gateway.key({ passthrough: true })
+  for (const [method, status] of [
+    ['DELETE', 204],
+    ['HEAD', 200],
+  ] as const) {
+    upstream.answer = ({ response }) => void response.socket?.end(`HTTP/1.1 ${status} OK\r\nx-file: f\r\n\r\n`)
+    const response = await fetch(`${gateway.url}/house/v1/files/f`, {
+      method,
+      headers: { 'x-bursar-key': gateway.currentKey() },
+    })
+    assert.deepEqual([response.status, response.headers.get('x-file')], [status, 'f'], method)
+    await response.text()
+    await gateway.settled()
+    assert.equal(gateway.events().at(-1)?.success, true, method)
+  }
+})
+
 test('a provider that refuses an upload early is heard', async (t) => {
   const { gateway, upstream } = await start(t)
   gateway.key({ passthrough: true })
