@@ -116,7 +116,9 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       // 1xx comes before the answer and is for this connection only; each starts undici's own time-out anew.
       if (status < 200) {
         const { admitted, startedAt } = this.#attempt
-        if (this.#parts.clock.elapsed() - startedAt > headersTimeoutOf(admitted, this.#parts.options)) this.timeUp()
+        // Uploads under a provider's name may take any time before their answer begins.
+        const waitsSince = admitted.request.facts.unmetered === undefined ? startedAt : Number.POSITIVE_INFINITY
+        if (this.#parts.clock.elapsed() - waitsSince > headersTimeoutOf(admitted, this.#parts.options)) this.timeUp()
         return
       }
       this.#status = status
