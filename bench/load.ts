@@ -35,7 +35,12 @@ function one(pool: Pool, { path, headers, body }: Call): Promise<void> {
 const ms = (ns: number) => Math.round(ns / 1e4) / 100
 
 /** `connections` clients, each asking anew as soon as it is answered, until `requests` are done. */
-export async function closedLoop(origin: string, call: Call, connections: number, requests: number): Promise<Measured> {
+export async function closedLoop(
+  origin: string,
+  call: Call | (() => Call),
+  connections: number,
+  requests: number,
+): Promise<Measured> {
   const pool = new Pool(origin, { connections })
   const histogram = createHistogram()
   let left = requests
@@ -43,7 +48,7 @@ export async function closedLoop(origin: string, call: Call, connections: number
   const client = async () => {
     while (left-- > 0) {
       const askedAt = performance.now()
-      await one(pool, call)
+      await one(pool, typeof call === 'function' ? call() : call)
       histogram.record(Math.max(1, Math.round((performance.now() - askedAt) * 1e6)))
     }
   }
