@@ -52,6 +52,9 @@ export interface LoadOptions {
 
 type Trx = Transaction<Tables>
 
+/** What limits and keys refer to. */
+const REFERRED: ReadonlySet<EntityKind> = new Set(['customer', 'team', 'user', 'virtual_key'])
+
 /** Rows in one piece: what is parsed and applied without the event loop turning. */
 const PIECE_ROWS = 5_000
 
@@ -73,7 +76,9 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
   await put('customer', trx.selectFrom('customers').selectAll().compile(), customerFromRow)
   await put('team', trx.selectFrom('teams').selectAll().compile(), teamFromRow)
   await put('user', trx.selectFrom('users').selectAll().compile(), userFromRow)
-  await put('virtual_key', trx.selectFrom('virtual_keys').selectAll().compile(), virtualKeyFromRow)
+  await put('virtual_key', trx.selectFrom('virtual_keys').selectAll().compile(), (row) =>
+    virtualKeyFromRow(shared.key(row)),
+  )
   // Where two providers could serve a model, the older one is asked first.
   const providers = trx.selectFrom('providers').selectAll().orderBy('created_at').orderBy('id')
   await put('provider', providers.compile(), (row) => providerFromRow(row, keys.get(row.id) ?? [], secrets))
@@ -97,6 +102,7 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
       for (const row of rows) {
         try {
           const entity = entityFrom(row)
+          if (REFERRED.has(kind)) shared.id(entity.id)
           changes.push({ op: 'put', kind, entity } as Change)
           if ('invalid' in entity && entity.invalid !== null) report(kind, row, entity.invalid)
         } catch (error) {

@@ -5,16 +5,42 @@
 import type { Row } from './tables.ts'
 
 const VALUES_MAX = 10_000
+const NOTHING = Object.freeze({})
+
+function isEmpty(value: object): boolean {
+  for (const _ in value) return false
+  return true
+}
 
 export class Shared {
   readonly #texts = new Map<string, string>()
   readonly #lists = new Map<string, string[]>()
+  readonly #ids = new Map<string, string>()
+
+  /** Others will refer to this id. */
+  id(id: string): void {
+    this.#ids.set(id, id)
+  }
+
+  /** The key's row, likewise. */
+  key(row: Row<'virtual_keys'>): Row<'virtual_keys'> {
+    return {
+      ...row,
+      key_start: this.#text(row.key_start),
+      user_id: this.#known(row.user_id),
+      team_id: this.#known(row.team_id),
+      customer_id: this.#known(row.customer_id),
+      managed_by: this.#text(row.managed_by),
+      metadata: isEmpty(row.metadata) ? NOTHING : row.metadata,
+    }
+  }
 
   /** The limit's row with shared values in the columns that repeat. */
   limit(row: Row<'limits'>): Row<'limits'> {
     return {
       ...row,
       scope_kind: this.#text(row.scope_kind),
+      scope_id: this.#known(row.scope_id),
       metric: this.#text(row.metric),
       window: this.#text(row.window),
       align: this.#text(row.align),
@@ -25,6 +51,10 @@ export class Shared {
       managed_by: this.#text(row.managed_by),
       alert_at: this.#list(row.alert_at),
     }
+  }
+
+  #known(id: string | null): string | null {
+    return id === null ? null : (this.#ids.get(id) ?? id)
   }
 
   #text<T extends string | null>(value: T): T {

@@ -49,8 +49,8 @@ export class GovernanceStore {
   readonly #keyByHash = new Map<string, string>()
   /** Lower-case provider name → id. */
   readonly #providerByName = new Map<string, string>()
-  /** `kind:id` of a scope → its limits. */
-  readonly #limitsByScope = new Map<string, Limit[]>()
+  /** By kind of scope and its id, '' for the one without: the ids are strings that are there anyway, a million times. */
+  readonly #limitsByScope = new Map<Scope['kind'], Map<string, readonly Limit[]>>()
   /** Key id → its principal and the version it was resolved at. */
   readonly #principals = new Map<string, { readonly version: number; readonly principal: Principal }>()
   #version = 0
@@ -108,7 +108,7 @@ export class GovernanceStore {
   }
 
   limitsOfScope(scope: Scope): readonly Limit[] {
-    return this.#limitsByScope.get(scopeName(scope)) ?? NO_LIMITS
+    return this.#limitsByScope.get(scope.kind)?.get(scope.id ?? '') ?? NO_LIMITS
   }
 
   /** Who a key belongs to, by the SHA-256 of the key in hex; null when it is not known, or was rotated away and its grace is over. */
@@ -145,7 +145,8 @@ export class GovernanceStore {
   }
 
   #put(change: Extract<Change, { op: 'put' }>, now: number): void {
-    this.#unindex(change.kind, change.entity.id)
+    const table: Map<string, unknown> = this.#tables[change.kind]
+    if (table.has(change.entity.id)) this.#unindex(change.kind, change.entity.id)
     switch (change.kind) {
       case 'virtual_key':
         this.#indexKey(change.entity)
@@ -158,7 +159,6 @@ export class GovernanceStore {
         this.#observer.track(change.entity, now)
         break
     }
-    const table: Map<string, unknown> = this.#tables[change.kind]
     table.set(change.entity.id, Object.freeze(change.entity))
   }
 
@@ -187,11 +187,11 @@ export class GovernanceStore {
       }
       case 'limit': {
         const limit = this.#tables.limit.get(id)
-        const siblings = limit === undefined ? undefined : this.#limitsByScope.get(scopeName(limit.scope))
-        if (limit === undefined || siblings === undefined) break
-        const others = siblings.filter((sibling) => sibling.id !== id)
-        if (others.length > 0) this.#limitsByScope.set(scopeName(limit.scope), others)
-        else this.#limitsByScope.delete(scopeName(limit.scope))
+        if (limit === undefined) break
+        const ofKind = this.#limitsByScope.get(limit.scope.kind)
+        const others = this.limitsOfScope(limit.scope).filter((sibling) => sibling.id !== id)
+        if (others.length > 0) ofKind?.set(limit.scope.id ?? '', others)
+        else ofKind?.delete(limit.scope.id ?? '')
         break
       }
     }
@@ -206,13 +206,13 @@ export class GovernanceStore {
   }
 
   #indexLimit(limit: Limit): void {
-    const name = scopeName(limit.scope)
-    const siblings = this.#limitsByScope.get(name)
-    if (siblings === undefined) this.#limitsByScope.set(name, [limit])
-    else siblings.push(limit)
+    const { kind, id } = limit.scope
+    let ofKind = this.#limitsByScope.get(kind)
+    if (ofKind === undefined) {
+      ofKind = new Map()
+      this.#limitsByScope.set(kind, ofKind)
+    }
+    // Made anew, and as long as it is: a list that grows has room for seventeen.
+    ofKind.set(id ?? '', [...this.limitsOfScope(limit.scope), limit])
   }
-}
-
-function scopeName(scope: Scope): string {
-  return `${scope.kind}:${scope.id ?? ''}`
 }
