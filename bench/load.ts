@@ -34,7 +34,7 @@ function one(pool: Pool, { path, headers, body }: Call): Promise<void> {
 
 const ms = (ns: number) => Math.round(ns / 1e4) / 100
 
-/** `connections` clients, each asking anew as soon as it is answered, until `requests` are done. */
+/** `call` may be another each time. `connections` clients, each asking anew as soon as it is answered, until `requests` are done. */
 export async function closedLoop(
   origin: string,
   call: Call | (() => Call),
@@ -59,7 +59,12 @@ export async function closedLoop(
 }
 
 /** `rate` requests a second whatever becomes of those before; what is late counts from when it was due. */
-export async function openLoop(origin: string, call: Call, rate: number, seconds: number): Promise<Measured> {
+export async function openLoop(
+  origin: string,
+  call: Call | (() => Call),
+  rate: number,
+  seconds: number,
+): Promise<Measured> {
   const pool = new Pool(origin, { connections: 64 })
   const histogram = createHistogram()
   const running: Promise<void>[] = []
@@ -69,7 +74,9 @@ export async function openLoop(origin: string, call: Call, rate: number, seconds
     for (const due = Math.min(wanted, ((performance.now() - startedAt) / 1_000) * rate); asked < due; asked += 1) {
       const dueAt = startedAt + (asked / rate) * 1_000
       running.push(
-        one(pool, call).then(() => histogram.record(Math.max(1, Math.round((performance.now() - dueAt) * 1e6)))),
+        one(pool, typeof call === 'function' ? call() : call).then(() =>
+          histogram.record(Math.max(1, Math.round((performance.now() - dueAt) * 1e6))),
+        ),
       )
     }
     await new Promise((resolve) => setTimeout(resolve, 1))

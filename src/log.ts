@@ -9,7 +9,8 @@ import type { Log } from './units/log.ts'
 
 const withheld = () => '[withheld]'
 
-export function createLog(level: string): Logger {
+/** @param fd where the lines go; standard error unless told otherwise */
+export function createLog(level: string, fd = 2): Logger {
   return pino(
     {
       level,
@@ -30,7 +31,7 @@ export function createLog(level: string): Logger {
         value: withheld,
       },
     },
-    new Gathered(2),
+    new Gathered(fd),
   )
 }
 
