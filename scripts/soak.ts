@@ -148,11 +148,11 @@ try {
     if (journal.lag_bytes === 0) break
     await delay(200)
   }
-  const { data } = await admin<{ data: { metric: string; window: string; posted: string; held: string }[] }>(
-    'GET',
-    `/limits?scope_kind=virtual_key&scope_id=${key.id}`,
-  )
-  const lifetime = data.find(({ metric, window }) => metric === 'cost' && window === 'lifetime')
+  const response = await fetch(`${origin}/v1/key`, { headers: { authorization: `Bearer ${key.key}` } })
+  const own = (await response.json()) as {
+    limits: { metric: string; window: string | null; scope: string; posted: string; held: string }[]
+  }
+  const lifetime = own.limits.find(({ metric, window }) => metric === 'cost' && window === 'lifetime')
   const expected = BigInt(asked) * NANO_PER_CHAT
   const consistency = await admin<Record<string, unknown>>('GET', '/consistency')
   const differences = JSON.stringify(consistency)
