@@ -13,9 +13,17 @@ export function parseTime(text: string): number | null {
   return Number.isNaN(ms) ? null : ms
 }
 
+/** Said last: the end of the month stands in every answer. */
+let lastMs = Number.NaN
+let lastText = ''
+
 /** Seconds where they are whole, else milliseconds: `2026-12-01T00:00:00Z`. */
 export function formatTime(ms: number): string {
-  return new Date(ms).toISOString().replace('.000Z', 'Z')
+  if (ms !== lastMs) {
+    lastText = new Date(ms).toISOString().replace('.000Z', 'Z')
+    lastMs = ms
+  }
+  return lastText
 }
 
 /** The same for what may be absent or never come. */
