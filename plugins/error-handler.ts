@@ -34,9 +34,7 @@ export default fp(
 
     // Thrown, so that a path that does not exist leaves like every other refusal.
     fastify.setNotFoundHandler((request) => {
-      throw new GatewayError(
-        refusalOfTarget(urlOf(request)) ?? { code: 'not_found', message: 'There is no such path.' },
-      )
+      throw new GatewayError(notFoundOf(request))
     })
   },
   { name: 'error-handler', fastify: '5.x' },
@@ -58,10 +56,16 @@ export function frameworkErrors(error: Error, request: FastifyRequest, reply: Fa
 
 function refusalFor(error: unknown, request: FastifyRequest, reply: FastifyReply): Refusal {
   if (error instanceof GatewayError) return error.refusal
+  // A body that cannot be read is no news where nobody would have read it.
+  if (request.is404) return notFoundOf(request)
   const refusal = refusalOfError(error, requestIdOf(request, reply))
   // The caller learns nothing of a bug; we learn all of it.
   if (refusal.code === 'internal') request.log.error({ err: error }, 'internal error')
   return refusal
+}
+
+function notFoundOf(request: FastifyRequest): Refusal {
+  return refusalOfTarget(urlOf(request)) ?? { code: 'not_found', message: 'There is no such path.' }
 }
 
 function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -74,6 +78,9 @@ function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply):
   const format = native !== undefined ? 'openai' : (own ?? formatOfPath(path, request.headers))
   // An attempt that ended in an error may have cost something all the same; whoever settled it has said so already.
   const headers = reply.hasHeader('x-bursar-cost-usd') ? {} : { 'x-bursar-cost-usd': '0.00' }
+  // Fastify would close a connection whose body it has left unread; most clients send theirs to its end before they read why. Node.js takes in
+  // what still comes and forgets it, for as long as a request may take.
+  if (refusal.code === 'request_too_large') reply.removeHeader('connection')
   return reply
     .code(status)
     .headers({ ...errorHeaders(refusal), ...headers })

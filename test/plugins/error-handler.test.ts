@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import { describe, test } from 'node:test'
 import { GatewayError } from '../../plugins/errors.ts'
 import type { Refusal } from '../../src/admission/decision.ts'
+import { defaultSettings } from '../../src/schemas/settings.ts'
 import type { AccessRule, VirtualKey } from '../../src/store/entities.ts'
 import { newId } from '../../src/units/id.ts'
 import { aUser } from '../helpers/entities.ts'
@@ -126,6 +129,31 @@ describe('errors in the caller’s format', () => {
     }
   })
 
+  test('a client that sends all of a body before it reads gets to read that the body was too large', async (t) => {
+    const front = await buildFront(t, { settings: { server: { ...defaultSettings.server, bodyLimitBytes: 1_024 } } })
+    const { port } = new URL(await front.app.listen({ host: '127.0.0.1', port: 0 }))
+    // More than the kernel keeps for a connection that nobody reads.
+    const body = Buffer.alloc(32 * 1_024 * 1_024, ' ')
+    const head = [
+      'POST /v1/chat/completions HTTP/1.1',
+      'host: bursar',
+      `x-bursar-key: ${front.key()}`,
+      'content-type: application/json',
+    ].join('\r\n')
+    for (const length of [`content-length: ${body.length}`, 'transfer-encoding: chunked']) {
+      const isChunked = length.startsWith('transfer')
+      const socket = connect(Number(port), '127.0.0.1')
+      await pipeline([`${head}\r\n${length}\r\n\r\n`, ...(isChunked ? chunked(body) : [body])], socket, { end: false })
+      let answer = ''
+      for await (const piece of socket.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+        answer += piece
+        if (answer.includes('}}')) break
+      }
+      assert.match(answer, /^HTTP\/1\.1 413 .*"request_too_large"/s)
+      socket.destroy()
+    }
+  })
+
   test('F14 refusals by a limit carry their details, when to come back, and whether to', async (t) => {
     const details = { limit_id: newId(), scope: 'team', also_exceeded: [] }
     const refusals: readonly [
@@ -217,6 +245,10 @@ describe('errors in the caller’s format', () => {
   })
 })
 
+function chunked(body: Buffer): (string | Buffer)[] {
+  return [`${body.length.toString(16)}\r\n`, body, '\r\n0\r\n\r\n']
+}
+
 describe('paths and methods', () => {
   test('a path that does not exist is 404 in the format that its beginning promises', async (t) => {
     const { app } = await buildFront(t)
@@ -232,6 +264,17 @@ describe('paths and methods', () => {
         assert.equal(response.statusCode, 404, url)
         assert.equal(shown(format, 404, response.body).code, 'not_found')
       }
+    }
+  })
+
+  test('what a request for such a path carries is not looked at', async (t) => {
+    const { app } = await buildFront(t)
+    const headers = { 'content-type': 'application/json' }
+    for (const payload of ['', '{"broken', '[]']) {
+      const nowhere = await app.inject({ method: 'POST', url: '/v1/nothing', headers, payload })
+      assert.deepEqual([nowhere.statusCode, nowhere.json().error.code], [404, 'not_found'])
+      const model = await app.inject({ method: 'DELETE', url: '/v1/models/gpt-4o', headers, payload })
+      assert.deepEqual([model.statusCode, model.headers.allow], [405, 'GET, HEAD'])
     }
   })
 
