@@ -9,7 +9,7 @@ import { call } from './commands/admin-client.ts'
 import { reportChanges } from './commands/dry-run.ts'
 import { exportYaml } from './commands/export-yaml.ts'
 import { type JournalOptions, showJournal } from './commands/journal.ts'
-import { type CreateKeyOptions, createKey, disableKey, listKeys, rotateKey } from './commands/keys.ts'
+import { type CreateKeyOptions, createKey, disableKey, limitOf, listKeys, rotateKey } from './commands/keys.ts'
 import { reportDifferences } from './commands/rebuild.ts'
 import { exportTo, importFrom } from './commands/transfer.ts'
 import { readConfig } from './config.ts'
@@ -19,10 +19,15 @@ import { applyRebuild } from './rebuild.ts'
 import type { ConsistencyView } from './schemas/reports.ts'
 import { serve } from './serve.ts'
 import { startSim } from './sim/server.ts'
+import { DURATION_FORMS, parseDuration } from './units/duration.ts'
+import { parseTime } from './units/time.ts'
+import { VERSION } from './version.ts'
 
 const program = new Command('bursar')
   .description('Self-hosted governance gateway for LLM traffic.')
+  .version(VERSION)
   .showHelpAfterError('(add --help for the options)')
+  .addHelpText('after', "\nExample:\n  bursar serve\n  bursar keys create notebook --limit 'cost 10 1d'")
   .exitOverride()
 
 program
@@ -48,7 +53,7 @@ program
   .option('--force', 'with down: also where rows are lost')
   .addHelpText('after', '\nExample:\n  DATABASE_URL=postgres://localhost/bursar bursar migrate status')
   .action((action: MigrateAction, options: { steps: number; force?: boolean }) =>
-    migrate(action, options, readConfig(process.env, process.cwd())),
+    migrate(action, options, process.env, process.cwd()),
   )
 
 const keys = program
@@ -63,8 +68,8 @@ keys
   .option('--team <name>', 'the team that is charged')
   .option('--customer <name>', 'the customer that is charged, in place of the team’s')
   .option('--value <key>', 'an existing key to import, at least 20 characters')
-  .option('--expires-at <time>', 'from then on it is refused, such as 2027-01-01T00:00:00Z')
-  .option('--limit <limit>', 'metric, maximum and window; may be given several times', several, [])
+  .option('--expires-at <time>', 'from then on it is refused, such as 2027-01-01T00:00:00Z', time)
+  .option('--limit <limit>', 'metric, maximum and window; may be given several times', limits, [])
   .option('--json', 'print the whole entity as JSON')
   .addHelpText('after', "\nExample:\n  bursar keys create notebook --team research --limit 'cost 10 1d'")
   .action((name: string, options: CreateKeyOptions) =>
@@ -81,7 +86,7 @@ keys
   .command('rotate')
   .description('give the same identity a new key and print it')
   .argument('<key>', 'its name or id')
-  .option('--grace <duration>', 'how long the old key goes on working, such as 1h; without it not at all')
+  .option('--grace <duration>', 'how long the old key goes on working, such as 1h; without it not at all', duration)
   .option('--json', 'print the whole entity as JSON')
   .addHelpText('after', '\nExample:\n  bursar keys rotate notebook --grace 1h')
   .action((key: string, options: { grace?: string; json?: boolean }) =>
@@ -197,8 +202,20 @@ function print(text: string): void {
   process.stdout.write(text)
 }
 
-function several(text: string, before: string[]): string[] {
-  return [...before, text]
+function limits(text: string, before: object[]): object[] {
+  const limit = limitOf(text)
+  if (limit !== null) return [...before, limit]
+  throw new InvalidArgumentError('Write metric, maximum and window, such as "cost 10 1d".')
+}
+
+function duration(text: string): string {
+  if (parseDuration(text) !== null) return text
+  throw new InvalidArgumentError(`Write ${DURATION_FORMS}.`)
+}
+
+function time(text: string): string {
+  if (parseTime(text) !== null) return text
+  throw new InvalidArgumentError('Write a time such as 2027-01-01T00:00:00Z.')
 }
 
 function whole(text: string): number {
@@ -215,6 +232,12 @@ function port(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
   throw new InvalidArgumentError('Write a port from 0 to 65535.')
 }
+
+// Whoever reads no further (`bursar journal | head`) has what they wanted. The gateway goes on: it has said where it is.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  if (process.argv[2] !== 'serve') process.exit(0)
+})
 
 try {
   await program.parseAsync()

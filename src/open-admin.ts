@@ -27,16 +27,27 @@ export interface OpenedAdmin {
 /** Throws errors whose messages are lines for the person at the terminal. */
 export async function openAdmin(env: Environment, cwd: string): Promise<OpenedAdmin> {
   const config = readConfig(env, cwd)
-  const url = env.BURSAR_ADMIN_URL
-  if (url !== undefined && url !== '') return { client: remoteAdmin(webAddress(url), keyOf(config)), running: true }
+  const named = namedAdmin(env, config)
+  if (named !== null) return { client: named, running: true }
   try {
     return { client: await localAdmin(await readSetup(config, env)), running: false }
   } catch (error) {
-    if (!(error instanceof DataDirError) || !error.inUse) throw error
-    const announced = announcedAdmin(config.dataDir)
-    if (announced === null) throw new Error(`${error.message}, which has no admin API yet; try again shortly`)
-    return { client: remoteAdmin(announced, keyOf(config)), running: true }
+    return { client: holdersAdmin(error, config), running: true }
   }
+}
+
+/** The admin API that BURSAR_ADMIN_URL names; null where it is not set. */
+export function namedAdmin(env: Environment, config: Config): AdminClient | null {
+  const url = env.BURSAR_ADMIN_URL
+  return url === undefined || url === '' ? null : remoteAdmin(webAddress(url), keyOf(config))
+}
+
+/** The admin API of the gateway that holds the data directory, as the error of opening it says; any other error is thrown again. */
+export function holdersAdmin(error: unknown, config: Config): AdminClient {
+  if (!(error instanceof DataDirError) || !error.inUse) throw error
+  const announced = announcedAdmin(config.dataDir)
+  if (announced === null) throw new Error(`${error.message}, which has no admin API yet; try again shortly`)
+  return remoteAdmin(announced, keyOf(config))
 }
 
 /** What a command reads beside the environment. It speaks on standard output; only what is wrong belongs in the log. */

@@ -3,8 +3,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@fastify/type-provider-typebox'
 import { rehearseConfig } from '../../src/control/apply-config.ts'
 import { consistencyOf } from '../../src/control/reports.ts'
+import { migrationStatus } from '../../src/persist/migrator.ts'
 import { ConfigDifferences, ConfigFile } from '../../src/schemas/config-file.ts'
 import * as schemas from '../../src/schemas/reports.ts'
+import { formatTimeOrNull } from '../../src/units/time.ts'
 import type { AdminApiOptions } from './options.ts'
 import { NoBody, reads } from './responses.ts'
 
@@ -18,6 +20,17 @@ const system: FastifyPluginAsyncTypebox<AdminApiOptions> = async function system
     '/status',
     { schema: { tags, summary: 'How the process is doing', response: reads(schemas.StatusView) } },
     async () => status(),
+  )
+
+  api.get(
+    '/migrations',
+    { schema: { tags, summary: 'How far the database is migrated', response: reads(schemas.MigrationsView) } },
+    async () => {
+      const statuses = await control.read((db) => migrationStatus(db))
+      return {
+        data: statuses.map(({ name, state, appliedAt }) => ({ name, state, applied_at: formatTimeOrNull(appliedAt) })),
+      }
+    },
   )
 
   api.get(

@@ -22,8 +22,8 @@ export interface CreateKeyOptions {
   readonly customer?: string
   readonly value?: string
   readonly expiresAt?: string
-  /** `metric max window`, such as `cost 10 1d`. */
-  readonly limit: readonly string[]
+  /** As {@link limitOf} has read them. */
+  readonly limit: readonly object[]
   readonly json?: boolean
 }
 
@@ -41,7 +41,7 @@ export async function createKey(
     ...(await owner(client, 'customer_id', '/customers', options.customer)),
     ...(options.value === undefined ? {} : { value: options.value }),
     ...(options.expiresAt === undefined ? {} : { expires_at: options.expiresAt }),
-    limits: options.limit.map(limitOf),
+    limits: options.limit,
   }
   show(await call<KeyView>(client, 'POST', '/virtual-keys', body), options.json, print)
 }
@@ -114,11 +114,10 @@ async function find(client: AdminClient, path: string, noun: string, nameOrId: s
   throw new AdminCallError(`there is no ${noun} named "${nameOrId}"`)
 }
 
-function limitOf(text: string): object {
+/** `metric max window`, such as `cost 10 1d`; null where the text is none. */
+export function limitOf(text: string): object | null {
   const [metric = '', max = '', window, ...rest] = text.trim().split(/\s+/)
   const isWhole = metric !== 'cost' && /^\d+$/.test(max)
-  if (rest.length > 0 || !(isWhole || (metric === 'cost' && parseUsd(max) !== null))) {
-    throw new AdminCallError(`"${text}" is not a limit; write metric, maximum and window, such as "cost 10 1d"`)
-  }
+  if (rest.length > 0 || !(isWhole || (metric === 'cost' && parseUsd(max) !== null))) return null
   return { metric, max: isWhole ? Number(max) : max, ...(window === undefined ? {} : { window }) }
 }

@@ -134,6 +134,25 @@ export const StatusView = Type.Object(
 )
 export type StatusView = Static<typeof StatusView>
 
+export const MigrationsView = Type.Object(
+  {
+    data: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ examples: ['0001_entities'] }),
+          state: OneOf(['applied', 'pending', 'changed', 'unknown'], {
+            description: 'changed: the file differs from what was applied; unknown: applied by another version.',
+          }),
+          applied_at: Nullable(Timestamp()),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+export type MigrationsView = Static<typeof MigrationsView>
+
 export const ConsistencyView = Type.Object(
   {
     checked: Count('Windows of limits that were recomputed.'),

@@ -1,9 +1,14 @@
 /** The command line, beside a running gateway and without one. */
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import process from 'node:process'
 import { test } from 'node:test'
 import { onBothDatabases, ownKey, runCommand, startWithSim, temporaryFolder } from '../helpers/program.ts'
+
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
 
 onBothDatabases(
   'keys are made, rotated and disabled the same way beside a running gateway and without one',
@@ -43,6 +48,9 @@ test('a slip is one line and exit code 2; every command shows an example', async
     ['keys', 'crate'],
     ['keys', 'create'],
     ['journal', '--from', 'x'],
+    ['keys', 'create', 'x', '--limit', 'often'],
+    ['keys', 'create', 'x', '--expires-at', 'tomorrow'],
+    ['keys', 'rotate', 'x', '--grace', '1D'],
     ['migrate', 'sideways'],
     ['nonsense'],
   ]) {
@@ -52,6 +60,7 @@ test('a slip is one line and exit code 2; every command shows an example', async
     assert.match(errors, /^error: .*\n(\(Did you mean .*\)\n)?\(add --help for the options\)\n$/, errors)
   }
   for (const args of [
+    [],
     ['serve'],
     ['migrate'],
     ['keys'],
@@ -61,12 +70,54 @@ test('a slip is one line and exit code 2; every command shows an example', async
     ['keys', 'disable'],
     ['rebuild'],
     ['journal'],
+    ['export'],
+    ['import'],
     ['sim'],
   ]) {
     const { code, out } = await runCommand([...args, '--help'], dataDir)
     assert.equal(code, 0)
     assert.match(out, new RegExp(`\\nExample:\\n  .*bursar ${args.join(' ')}`))
   }
+})
+
+test('beside a running gateway the migrations are told by it, and none is applied or taken back under its feet', async (t) => {
+  const program = await startWithSim(t)
+  const bursar = (...args: string[]) => runCommand(args, program.dataDir)
+  const beside = await bursar('migrate', 'status')
+  assert.deepEqual([beside.code, beside.errors], [0, ''])
+  assert.match(beside.out, /^applied {2}0001_entities\n(applied {2}\d{4}_\w+\n)+$/)
+  const env = {
+    BURSAR_ADMIN_URL: program.adminUrl,
+    BURSAR_ADMIN_KEY: readFileSync(join(program.dataDir, 'admin-key'), 'utf8').trim(),
+  }
+  const elsewhere = await runCommand(['migrate', 'status'], join(program.dataDir, 'another'), env)
+  assert.deepEqual([elsewhere.code, elsewhere.out], [0, beside.out])
+  const up = await bursar('migrate', 'up')
+  assert.deepEqual([up.code, up.out], [0, 'nothing to apply\n'])
+  const down = await bursar('migrate', 'down')
+  assert.deepEqual([down.code, down.out], [1, ''])
+  assert.match(down.errors, /^bursar: a gateway runs on this database; stop it first: .*\n$/)
+  assert.equal(await program.stop(), 0)
+  assert.equal((await bursar('migrate', 'status')).out, beside.out)
+})
+
+test('a command whose reader has seen enough ends quietly', async (t) => {
+  const dataDir = temporaryFolder(t)
+  mkdirSync(join(dataDir, 'journal'))
+  const lines = Array.from({ length: 50_000 }, () => 'garbage\n')
+  writeFileSync(
+    join(dataDir, 'journal', `${'0'.repeat(20)}.jsonl`),
+    `{"t":"segment","version":1,"journal":"here"}\n${lines.join('')}`,
+  )
+  const child = spawn(process.execPath, [MAIN, 'journal'], {
+    env: { PATH: process.env.PATH, BURSAR_DATA_DIR: dataDir },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.once('data', () => child.stdout.destroy())
+  let errors = ''
+  child.stderr.on('data', (piece) => (errors += String(piece)))
+  const [code] = await once(child, 'close')
+  assert.deepEqual([code, errors], [0, ''])
 })
 
 test('F23 the journal is readable, says where it is damaged, and holds no prompt and no key', async (t) => {
