@@ -4,7 +4,7 @@
  */
 import { BOUND_KINDS, type BoundKind, isBelow } from '../persist/repositories/bounds.ts'
 import type { Db } from '../persist/repositories/db.ts'
-import type { Change } from '../store/entities.ts'
+import type { Change, Scope } from '../store/entities.ts'
 import { ControlError } from './refused.ts'
 
 /** Throws 403 when a change reaches beyond the customer. What was deleted was looked at before (see `plugins/admin/authentication.ts`). */
@@ -18,6 +18,12 @@ export async function refuseOutside(db: Db, changes: readonly Change[], customer
     if (userId !== null) await mustLieBelow(db, 'user', userId, customerId)
     if (teamId !== null) await mustLieBelow(db, 'team', teamId, customerId)
   }
+}
+
+/** Asked before a limit is looked for there: that there is one already is news of somebody else's limits. */
+export async function refuseScopeOutside(db: Db, { kind, id }: Scope, customerId: string): Promise<void> {
+  if (id === null || !isBoundKind(kind)) throw outside()
+  await mustLieBelow(db, kind, id, customerId)
 }
 
 async function mustLieBelow(db: Db, kind: BoundKind, id: string, customerId: string): Promise<void> {

@@ -10,6 +10,7 @@ import type { LimitCreate, LimitOverridePut, LimitPatch, NestedLimit } from '../
 import type { Limit, Scope } from '../store/entities.ts'
 import { parseTime } from '../units/time.ts'
 import { windowAt } from '../units/window.ts'
+import { refuseScopeOutside } from './bounds.ts'
 import { amountOf } from './fields.ts'
 import { describeLimit, isDurationLike, type LimitRule, readLimit, readMax } from './limit-text.ts'
 import { guarded, mustBeProvider, mustExist } from './references.ts'
@@ -21,6 +22,7 @@ export async function createLimit(work: Work, { scope, ...text }: LimitCreate): 
   const read = await readScope(work, scope, problems)
   const rule = await readRule(work, text, work.now, '', problems)
   problems.check()
+  if (work.actor.customerId !== null) await refuseScopeOutside(work.db, read, work.actor.customerId)
   return await insert(work, read, rule, '')
 }
 

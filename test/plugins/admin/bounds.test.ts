@@ -100,6 +100,10 @@ describe('management keys bound to a customer', () => {
       ['PATCH', `/virtual-keys/${own.key.id}`, { customer_id: other.customer.id }, 403],
       ['DELETE', `/virtual-keys/${other.key.id}`, undefined, 404],
       ['POST', '/limits', { ...requests, max: 1, window: '1h', scope: { kind: 'global' } }, 403],
+      // Not 409: whether there is such a limit is none of its business.
+      ['POST', '/limits', { ...requests, scope: { kind: 'global' } }, 403],
+      ['POST', '/limits', { ...requests, scope: { kind: 'customer', id: own.customer.id } }, 403],
+      ['POST', '/limits', { ...requests, scope: { kind: 'team', id: other.team.id } }, 403],
       ['POST', '/limits', { ...requests, window: '1h', scope: { kind: 'customer', id: own.customer.id } }, 403],
       ['POST', '/limits', { ...requests, window: '1h', scope: { kind: 'team', id: other.team.id } }, 403],
       ['POST', `/limits/${own.customer.limits[0].id}/reset`, {}, 404],
