@@ -6,7 +6,7 @@ import * as operations from '../../src/control/virtual-keys.ts'
 import { findVirtualKey, pageOfVirtualKeys } from '../../src/persist/repositories/virtual-keys.ts'
 import { IdParams } from '../../src/schemas/lists.ts'
 import * as schemas from '../../src/schemas/virtual-key.ts'
-import { parseExactMs } from '../../src/units/duration.ts'
+import { parseDuration } from '../../src/units/duration.ts'
 import { actorOf } from './authentication.ts'
 import type { AdminApiOptions } from './options.ts'
 import { resource } from './resource.ts'
@@ -52,9 +52,8 @@ const virtualKeys: FastifyPluginAsyncTypebox<AdminApiOptions> = async function v
     },
     async (request) => {
       const { id } = request.params
-      const { grace } = request.body
-      const graceMs = grace === undefined ? 0 : (parseExactMs(grace) ?? 0)
-      const { value } = await control.write(actorOf(request), (work) => operations.rotateVirtualKey(work, id, graceMs))
+      const grace = parseDuration(request.body.grace ?? '')
+      const { value } = await control.write(actorOf(request), (work) => operations.rotateVirtualKey(work, id, grace))
       return { ...(await show(id)), key: value }
     },
   )

@@ -10,7 +10,9 @@ import {
 } from '../persist/repositories/virtual-keys.ts'
 import type { VirtualKeyCreate, VirtualKeyPatch } from '../schemas/virtual-key.ts'
 import type { VirtualKey } from '../store/entities.ts'
+import type { Duration } from '../units/duration.ts'
 import { parseTime } from '../units/time.ts'
+import { endOf } from '../units/window.ts'
 import { readAccess } from './access-text.ts'
 import { createLimits, deleteLimitsOf } from './limits.ts'
 import { guarded, mustExist } from './references.ts'
@@ -80,7 +82,7 @@ export async function removeVirtualKey(work: Work, key: VirtualKey): Promise<voi
 }
 
 /** A new key for the same identity, usage and settings. The old one works for `graceMs` more; 0 = no longer. */
-export async function rotateVirtualKey(work: Work, id: string, graceMs: number): Promise<IssuedKey> {
+export async function rotateVirtualKey(work: Work, id: string, grace: Duration | null): Promise<IssuedKey> {
   const key = inForce(work, await lockVirtualKey(work.db, id))
   if (key === null) throw notFound('virtual key', id)
   const value = generateVirtualKey()
@@ -89,8 +91,8 @@ export async function rotateVirtualKey(work: Work, id: string, graceMs: number):
     hash: hashKey(value),
     keyStart: keyStart(value),
     rotatedAt: work.now,
-    previousHash: graceMs > 0 ? key.hash : null,
-    previousUntil: graceMs > 0 ? work.now + graceMs : null,
+    previousHash: grace === null ? null : key.hash,
+    previousUntil: grace === null ? null : endOf(grace, work.now),
     updatedAt: work.now,
   }
   await updateVirtualKey(work.db, virtualKey)

@@ -2,7 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import {
   accepting,
-  ExactDuration,
+  Duration,
   Id,
   Metadata,
   ModelPattern,
@@ -162,7 +162,7 @@ export type VirtualKeyPatch = Static<typeof VirtualKeyPatch>
 export const VirtualKeyRotate = Type.Object(
   {
     grace: Type.Optional(
-      ExactDuration({ description: 'For how long the old key keeps working; absent = not at all.', examples: ['1h'] }),
+      Duration({ description: 'For how long the old key keeps working; absent = not at all.', examples: ['1h'] }),
     ),
   },
   { additionalProperties: false },

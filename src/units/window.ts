@@ -2,7 +2,7 @@
  * Windows: which period a moment belongs to. Pure arithmetic: nothing is ever reset, a new window simply begins (DESIGN section 5).
  */
 import { Cron } from 'croner'
-import { DURATION_FORMS, parseDuration } from './duration.ts'
+import { DURATION_FORMS, type Duration, parseDuration } from './duration.ts'
 
 /** A period in ms since the epoch; the end is exclusive. A lifetime starts at 0 and never ends. */
 export interface Window {
@@ -132,6 +132,11 @@ function fixedMonthsAt(anchor: number, months: number, now: number): Window {
   let step = Math.floor(apart / months)
   if (addMonths(origin, step * months) > now) step -= 1
   return { start: addMonths(origin, step * months), end: addMonths(origin, (step + 1) * months) }
+}
+
+/** When `duration` is over that begins at `from`: months by the calendar, as in windows. */
+export function endOf(duration: Duration, from: number): number {
+  return duration.kind === 'exact' ? from + duration.ms : addMonths(new Date(from), duration.months)
 }
 
 function addMonths(origin: Date, months: number): number {

@@ -9,6 +9,7 @@ import { createCustomer, patchTeam } from '../../src/control/customers.ts'
 import { createLimit, patchLimit } from '../../src/control/limits.ts'
 import { ConfigFileError, readConfigFile } from '../../src/control/read-config.ts'
 import { createVirtualKey, rotateVirtualKey } from '../../src/control/virtual-keys.ts'
+import { parseDuration } from '../../src/units/duration.ts'
 import { ADMIN, emptiedDatabase, makeControl, NOW, type TestControl } from '../helpers/control.ts'
 import { temporaryDirectory } from '../helpers/databases.ts'
 
@@ -117,7 +118,7 @@ describe('apply config', () => {
     await control.write(ADMIN, async (work) => {
       await patchTeam(work, team.id, { customer_id: null, metadata: { mine: true } })
       await patchLimit(work, limit.id, { max: 9 })
-      await rotateVirtualKey(work, key.id, 60_000)
+      await rotateVirtualKey(work, key.id, parseDuration('1m'))
     })
     await apply(FILE)
     assert.equal(store.teams.get(team.id)?.customerId, named(store.customers, 'acme').id)

@@ -83,7 +83,11 @@ describe('virtual keys', () => {
     const atOnce = await admin.call('POST', `/virtual-keys/${made.id}/rotate`)
     assert.equal(who(rotated.body.key, admin.clock.now()), undefined)
     assert.equal(who(atOnce.body.key, admin.clock.now()), made.id)
-    for (const grace of ['0s', '1M', 'soon', 60]) {
+    const long = await admin.call('POST', `/virtual-keys/${made.id}/rotate`, { grace: '1M' })
+    assert.equal(who(atOnce.body.key, Date.parse('2026-12-21T12:59:59Z')), made.id)
+    assert.equal(who(atOnce.body.key, Date.parse('2026-12-21T13:00:00Z')), undefined)
+    assert.equal(who(long.body.key, Date.parse('2026-12-21T13:00:00Z')), made.id)
+    for (const grace of ['0s', '1month', 'soon', 60]) {
       assert.equal((await admin.call('POST', `/virtual-keys/${made.id}/rotate`, { grace })).status, 400)
     }
     assert.equal((await admin.call('POST', `/virtual-keys/${newId()}/rotate`, {})).status, 404)
