@@ -5,6 +5,7 @@
  * description of the API itself.
  */
 import type { FastifyPluginAsync } from 'fastify'
+import { refusalOfError } from '../../src/admission/error-refusal.ts'
 import { ControlError, invalid } from '../../src/control/refused.ts'
 import { projectedJson } from '../../src/schemas/projection.ts'
 import { check, type RequestPart } from '../../src/schemas/validator.ts'
@@ -46,7 +47,12 @@ const adminApi: FastifyPluginAsync<AdminApiOptions> = async function adminApi(fa
 
   // The core's refusals become the errors that the error handler above renders.
   fastify.setErrorHandler((error) => {
-    throw error instanceof ControlError ? new GatewayError(error.refusal) : error
+    if (error instanceof GatewayError) throw error
+    if (error instanceof ControlError) throw new GatewayError(error.refusal)
+    // A body that could not even be read has a list of problems like every other.
+    const refusal = refusalOfError(error, '')
+    if (refusal.code !== 'invalid_request') throw error
+    throw new GatewayError({ ...refusal, details: [{ path: '', message: refusal.message }] })
   })
 
   fastify.register(documentation)

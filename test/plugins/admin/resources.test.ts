@@ -131,8 +131,10 @@ for (const { path, valid, patch, wrong } of cases) {
 
     await t.test('F22 bodies and queries that are no such thing are 400', async () => {
       for (const body of ['[]', '"text"', 'null', '7', '{', '']) {
-        const { status, text } = await admin.call('POST', `/${path}`, body, { 'content-type': 'application/json' })
-        assert.equal(status, 400, `${body}: ${text}`)
+        const answer = await admin.call('POST', `/${path}`, body, { 'content-type': 'application/json' })
+        assert.equal(answer.status, 400, `${body}: ${answer.text}`)
+        const [problem, ...others] = answer.body.error.details
+        assert.deepEqual([Object.keys(problem), problem.path, others], [['path', 'message'], '', []], body)
       }
       for (const query of ['limit=0', 'limit=1001', 'limit=a', 'cursor=eA', 'serach=x', 'limit=1&limit=2']) {
         assert.equal((await admin.call('GET', `/${path}?${query}`)).status, 400, query)
