@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import process from 'node:process'
 import closeWithGrace from 'close-with-grace'
+import { ANONYMOUS } from './auth/principal.ts'
 import { hashKey } from './auth/virtual-key.ts'
 import { readConfig } from './config.ts'
 import { readConfigOf } from './control/config-start.ts'
@@ -96,25 +97,36 @@ function banner(server: Server, dataDir: string, cwd: string): string {
     `  providers  ${providers.join(', ') || 'none'}${simulated}`,
     '',
   ]
-  const example = exampleCall(server, dataDir, cwd)
-  if (example !== null) lines.push('Try it:', '', example, '')
+  lines.push('Try it:', '', exampleCall(server, dataDir, cwd), '')
   return `${lines.join('\n')}\n`
 }
 
-/** A `curl` that works as pasted, with a key that this installation has made itself. */
-function exampleCall({ governance, gatewayUrl }: Server, dataDir: string, cwd: string): string | null {
-  const { store, clock } = governance
+/** A `curl` that works as pasted: a chat, else with what there is at hand. */
+function exampleCall(server: Server, dataDir: string, cwd: string): string {
+  return (
+    exampleChat(server, dataDir, cwd) ??
+    (server.adminKeyFile === null
+      ? `  curl -i ${server.gatewayUrl}/readyz`
+      : `  curl -i ${server.adminUrl}/api/virtual-keys -H "Authorization: Bearer $(cat ${quoted(shown(server.adminKeyFile, cwd))})"`)
+  )
+}
+
+/** With a key that this installation has made itself, or without one where none is asked for; null where neither may use any model. */
+function exampleChat({ governance, gatewayUrl }: Server, dataDir: string, cwd: string): string | null {
+  const { store, clock, settings } = governance
   const now = clock.now()
   const keyFile = usableKeyFile(store, dataDir, now)
-  const principal = keyFile === null ? null : store.principalByHash(hashKey(readFileSync(keyFile, 'utf8').trim()), now)
-  if (keyFile === null || principal === null) return null
+  const anybody = settings.requireKey ? null : ANONYMOUS
+  const principal =
+    keyFile === null ? anybody : store.principalByHash(hashKey(readFileSync(keyFile, 'utf8').trim()), now)
+  if (principal === null) return null
   const models = listModels(store, principal).map(({ model }) => model)
   const model = PREFERRED.find((name) => models.includes(name)) ?? models[0]
   if (model === undefined) return null
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello!' }], max_tokens: 50 })
   return [
     `  curl -i ${gatewayUrl}/v1/chat/completions \\`,
-    `    -H "Authorization: Bearer $(cat ${quoted(shown(keyFile, cwd))})" \\`,
+    ...(keyFile === null ? [] : [`    -H "Authorization: Bearer $(cat ${quoted(shown(keyFile, cwd))})" \\`]),
     "    -H 'Content-Type: application/json' \\",
     `    -d '${body}'`,
   ].join('\n')

@@ -6,18 +6,12 @@ import { statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { launch, startProgram } from '../helpers/program.ts'
+import { launch, type Program, type ProgramOptions, startProgram } from '../helpers/program.ts'
 
 test('T18 B99 on a machine with nothing the printed curl answers 200 with the contract’s headers', async (t) => {
   const program = await startProgram(t, { fromNothing: true })
   assert.match(program.output(), /simulated; no provider is configured/)
-  const command = /Try it:\n\n([\s\S]+?)\n\n/.exec(program.output())?.[1]
-  assert.ok(command, program.output())
-  const answer = execFileSync('bash', ['-c', command], {
-    cwd: tmpdir(),
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
+  const answer = pasted(program)
   const [head = '', body = ''] = answer.split('\r\n\r\n')
   assert.match(head, /^HTTP\/1\.1 200 /)
   for (const header of [
@@ -50,6 +44,34 @@ test('T18 B99 on a machine with nothing the printed curl answers 200 with the co
   }
   assert.doesNotMatch(program.output(), /sk-bursar-\w{20}/, 'no key is printed or logged')
 })
+
+test('a start always prints a curl that works as pasted', async (t) => {
+  const provider = 'providers: [{ name: sim, kind: sim, base_url: "http://127.0.0.1:9" }]'
+  const ownKeys = `${provider}\nvirtual_keys: [{ name: notebook, value: my-own-key-0123456789 }]`
+  const starts: readonly [title: string, options: ProgramOptions, printed: RegExp][] = [
+    ['keys whose values it has not made', { yaml: ownKeys }, /\/api\/virtual-keys -H "Authorization: Bearer \$\(cat /],
+    ['an admin key of the environment', { yaml: ownKeys, env: { BURSAR_ADMIN_KEY: 'x'.repeat(20) } }, /\/readyz\n/],
+    [
+      'no key asked for',
+      { yaml: 'require_key: false\nvirtual_keys: [{ name: a, value: my-own-key-0123456789 }]' },
+      /-d '/,
+    ],
+  ]
+  for (const [title, options, printed] of starts) {
+    await t.test(title, async (t) => {
+      const program = await startProgram(t, options)
+      assert.match(program.output(), printed)
+      assert.match(pasted(program), /^HTTP\/1\.1 200 /)
+    })
+  }
+})
+
+/** What the `curl` that a start has printed brings, head and body. */
+function pasted(program: Program): string {
+  const command = /Try it:\n\n([\s\S]+?)\n\n/.exec(program.output())?.[1]
+  assert.ok(command, program.output())
+  return execFileSync('bash', ['-c', command], { cwd: tmpdir(), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+}
 
 test('a second process on the same data directory is refused with one line that names the first', async (t) => {
   const program = await startProgram(t)
