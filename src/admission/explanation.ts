@@ -83,7 +83,8 @@ function explainCandidate(
   readAll: ReadMeters,
   now: number,
 ): Omit<Explanation, 'attempts'> {
-  const at = { provider: candidate.provider.name, model: candidate.model }
+  // Calls that name no model have an empty one.
+  const at = { provider: candidate.provider.name, model: candidate.model || null }
   const proposed = admission.propose(request, candidate)
   if (!proposed.ok) return { ...explainRefusal(proposed.refusal), ...at }
   const { estimate } = proposed.value

@@ -543,7 +543,8 @@ test('access, dry runs and strangers', async (t) => {
   assert.equal((await gateway.post('/house/v1/files', 'a')).status, 403)
   gateway.key({ passthrough: true })
   const dry = await gateway.post('/house/v1/files', 'a', { 'x-bursar-dry-run': '1' })
-  assert.equal(((await dry.json()) as { verdict: string }).verdict, 'allow')
+  const { verdict, provider, model } = (await dry.json()) as Record<string, unknown>
+  assert.deepEqual([verdict, provider, model], ['allow', 'house', null])
   assert.equal((await fetch(`${gateway.url}/nobody/v1/files`)).status, 404)
   assert.equal((await fetch(`${gateway.url}/house/v1/files`)).status, 401)
   assert.equal((await gateway.post('/house/v1/files', 'a', { 'content-encoding': 'gzip' })).status, 415)
