@@ -34,6 +34,8 @@ export interface AssembleOptions extends StateOptions {
 
 export interface Line extends State {
   readonly health: Health
+  /** What is in flight. */
+  readonly tracker: UsageTracker
   /** The simulated provider, where nobody has named another. */
   readonly sim: Sim | null
   /** The flow; with it starts and ends the worker. */
@@ -137,6 +139,7 @@ export async function assemble(options: AssembleOptions, opened: Closers): Promi
   return {
     ...state,
     health,
+    tracker,
     sim,
     reload,
     gateway: async (app) => {

@@ -1,6 +1,7 @@
 /**
  * Server: assembles the line, starts both listeners, and with them the worker, and closes them in the reverse order.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { assemble } from './assemble.ts'
 import { Closers } from './closers.ts'
 import type { Config } from './config.ts'
@@ -59,7 +60,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   await mustBeFree('BURSAR', config.gateway)
   await mustBeFree('BURSAR_ADMIN', config.admin)
   const line = await assemble(options, opened)
-  const { dataDir, books, governance, sim, health, reload } = line
+  const { dataDir, books, governance, sim, health, tracker, reload } = line
 
   const gatewayApp = createApp(log, settings.server.bodyLimitBytes)
   gatewayApp.register(line.gateway)
@@ -82,16 +83,24 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
     sim,
     adminKeyFile: config.adminKey === null ? `${dataDir.path}/admin-key` : null,
     reload,
-    close(drainMs) {
+    async close(drainMs) {
       health.phase = 'draining'
       // Streams may finish, but not for ever; idle keep-alive connections would hold the close up all that time.
       const servers = [gatewayApp.server, adminApp.server]
       const idle = setInterval(() => servers.forEach((server) => void server.closeIdleConnections()), IDLE_SWEEP_MS)
-      const deadline = setTimeout(() => servers.forEach((server) => void server.closeAllConnections()), drainMs)
-      return opened.close().finally(() => {
+      let isLate = false
+      const deadline = setTimeout(() => {
+        isLate = true
+        servers.forEach((server) => void server.closeAllConnections())
+      }, drainMs)
+      try {
+        // So long somebody still listens, who sends new work elsewhere and tells load balancers why.
+        while (tracker.endingAttempts > 0 && !isLate) await delay(IDLE_SWEEP_MS)
+        await opened.close()
+      } finally {
         clearInterval(idle)
         clearTimeout(deadline)
-      })
+      }
     },
   }
 }

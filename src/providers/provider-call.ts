@@ -46,6 +46,11 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     attempt.runner = this
   }
 
+  /** A conversation ends when one of the two leaves. */
+  get endless(): boolean {
+    return this.#exchange.upgraded !== null
+  }
+
   dispatch(): void {
     this.#guard(() => {
       const { options, pools } = this.#parts

@@ -84,6 +84,13 @@ export class UsageTracker {
     return this.#attempts.size
   }
 
+  /** Those that end by themselves: all but conversations over WebSockets. */
+  get endingAttempts(): number {
+    let count = 0
+    for (const { runner } of this.#attempts.values()) if (runner?.endless !== true) count += 1
+    return count
+  }
+
   /** Holds that nobody resolved in time, since the start. */
   get expiredHolds(): number {
     return this.#expired
@@ -239,7 +246,7 @@ export class Attempt {
   /** Monotonic ms at which the first byte of the answer's body came; null before. */
   firstByteAt: number | null = null
   /** Whoever runs it; told, once or more often, when it has taken as long as any may, and must end it then. */
-  runner: { timeUp(): void } | null = null
+  runner: { timeUp(): void; readonly endless: boolean } | null = null
   readonly #tracker: UsageTracker
   readonly #before: NanoUsd
   #event: UsageEvent | null = null

@@ -96,6 +96,8 @@ test('a WebSocket is joined to the provider’s, with our credential, and counts
   assert.ok(!JSON.stringify(seen?.headers).includes(key))
   assert.equal(gateway.meter('requests').held, 1n)
   assert.equal(gateway.meter('concurrency').held, 1n)
+  const { openAttempts, endingAttempts } = gateway.tracker
+  assert.deepEqual([openAttempts, endingAttempts], [1, 0], 'no stop waits for the end of a conversation')
   socket.close()
   await gateway.settled()
   assert.equal(gateway.meter('requests').posted, 1n)

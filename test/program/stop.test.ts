@@ -1,6 +1,7 @@
 /** Told to stop at any moment, the program ends soon, says so, and leaves nothing half done. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import pg from 'pg'
 import { postgresDatabases } from '../helpers/databases.ts'
@@ -93,6 +94,28 @@ test('T19 F09 F10 in the middle of a dump: it is waited for, and everything is i
   assert.deepEqual(rows.map(({ request_id }) => request_id).sort(), answered.sort())
 })
 
+test('T19 while what is in flight finishes, load balancers are told, and new work is sent elsewhere', async (t) => {
+  const program = await startWithSim(t)
+  const { key } = await createKey(program)
+  program.sim.configure({ chunkDelayMs: 300 })
+  const body = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hi' }], max_tokens: 10 }
+  const ask = (method: string, path: string, sent?: object) =>
+    onNewConnection(program.gatewayUrl, method, path, key, sent)
+  const streaming = ask('POST', '/v1/chat/completions', { ...body, stream: true })
+  await eventually(() => assert.equal(program.sim.ledger().length, 1))
+  const stopped = program.stop()
+  await eventually(() => assert.match(program.output(), /"msg":"stopping/))
+  const ready = await ask('GET', '/readyz')
+  assert.deepEqual([ready.status, JSON.parse(ready.text)], [503, { status: 'draining' }])
+  assert.equal((await ask('GET', '/livez')).status, 200)
+  const refused = await ask('POST', '/v1/chat/completions', body)
+  assert.deepEqual([refused.status, JSON.parse(refused.text).error.code], [503, 'overloaded'])
+  assert.match(String(refused.headers['retry-after']), /^\d+$/)
+  const { status, text } = await streaming
+  assert.deepEqual([status, text.trimEnd().endsWith('data: [DONE]')], [200, true])
+  assert.equal(await stopped, 0, program.output())
+})
+
 test('T19 F09 a second signal ends at once, and the journal has what the books have not', async (t) => {
   const program = await startWithSim(t, { yaml: 'server: { drain: 30s }' })
   const { key, id } = await createKey(program)
@@ -121,3 +144,17 @@ test('T19 F09 a second signal ends at once, and the journal has what the books h
   assert.equal(events.length, 1)
   assert.ok(['orphaned', 'partial'].includes(events[0]?.usage_source ?? ''), `${events[0]?.usage_source}`)
 })
+
+/** Asked on a connection of its own: one that waits for the next request is closed while the program drains. */
+async function onNewConnection(base: string, method: string, path: string, key: string, sent?: object) {
+  const asked = request(new URL(path, base), {
+    method,
+    agent: false,
+    headers: { 'x-bursar-key': key, 'content-type': 'application/json' },
+  })
+  asked.end(sent === undefined ? undefined : JSON.stringify(sent))
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  let text = ''
+  for await (const piece of answer.setEncoding('utf8')) text += piece
+  return { status: answer.statusCode, headers: answer.headers, text }
+}

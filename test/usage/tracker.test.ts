@@ -79,6 +79,7 @@ describe('usage tracker', () => {
   test('B66 B70 an attempt ends once, whoever comes first; what comes later changes nothing', () => {
     const { tracker, admit, facts, posted, cost, ledger } = world()
     const attempt = tracker.begin(admit())
+    assert.deepEqual([tracker.openAttempts, tracker.endingAttempts], [1, 1])
     const event = attempt.end(outcome('complete', 200, { usage: REPORTED }))
     assert.equal(event?.costNanoUsd, COST.toString())
     assert.equal(attempt.end(outcome('cut', 200)), null)
