@@ -12,6 +12,7 @@ import type { createLog } from './log.ts'
 import type { Books } from './persist/books.ts'
 import type { Sim } from './sim/server.ts'
 import { announceAdmin } from './state.ts'
+import { openWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
 export interface ServerOptions {
   readonly config: Config
@@ -59,7 +60,15 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
 
   await mustBeFree('BURSAR', config.gateway)
   await mustBeFree('BURSAR_ADMIN', config.admin)
-  const line = await assemble(options, opened)
+  let waiting: Promise<WaitingRoom | null> = Promise.resolve(null)
+  opened.add(async () => (await waiting)?.close())
+  const onWaiting = () => {
+    waiting = openWaitingRoom(config.gateway).catch((error) => {
+      log.warn({ err: error }, 'nobody can be told that the gateway waits for its database')
+      return null
+    })
+  }
+  const line = await assemble({ ...options, onWaiting }, opened)
   const { dataDir, books, governance, sim, health, tracker, reload } = line
 
   const gatewayApp = createApp(log, settings.server.bodyLimitBytes)
@@ -70,7 +79,11 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   opened.add(() => gatewayApp.close())
   opened.add(() => adminApp.close())
 
-  const gatewayUrl = await listen(gatewayApp, config.gateway, onFatal)
+  const waitingRoom = await waiting
+  // Made ready before, so that the address is nobody's for a moment only.
+  await gatewayApp.ready()
+  await waitingRoom?.close()
+  const gatewayUrl = await listen(gatewayApp, waitingRoom?.address ?? config.gateway, onFatal)
   const adminUrl = await listen(adminApp, config.admin, onFatal)
   announceAdmin(dataDir.path, adminUrl)
   health.phase = 'ready'

@@ -26,6 +26,8 @@ export interface StateOptions {
   readonly log: ReturnType<typeof createLog>
   /** Ends the waiting for a database that is away. */
   readonly signal?: AbortSignal
+  /** It is away, and is waited for. */
+  readonly onWaiting?: () => void
   /** How long another gateway on the same database may take to leave, in ms. */
   readonly lockWaitMs?: number
   /** Something that cannot be worked on with has happened. */
@@ -81,7 +83,7 @@ export async function openState(options: StateOptions, opened: Closers): Promise
 }
 
 function openBooksOf(
-  { config, file, log, signal, lockWaitMs, onFatal }: StateOptions,
+  { config, file, log, signal, onWaiting, lockWaitMs, onFatal }: StateOptions,
   dataDir: DataDir,
   secret: string,
 ): Promise<Books> {
@@ -94,6 +96,7 @@ function openBooksOf(
     clock: systemClock,
     log,
     ...(signal === undefined ? {} : { signal }),
+    ...(onWaiting === undefined ? {} : { onWaiting }),
     ...(lockWaitMs === undefined ? {} : { lockWaitMs }),
     onLockLost: onFatal,
   })

@@ -39,6 +39,8 @@ export interface BooksOptions {
   readonly log: Log
   /** Ends the waiting for a database that is away. */
   readonly signal?: AbortSignal
+  /** The database is away, and is waited for. */
+  readonly onWaiting?: () => void
   /** How long another gateway on the same database may take to leave, in ms. Default 15 s. */
   readonly lockWaitMs?: number
   /** Another gateway has taken the database over: this one must stop serving. */
@@ -58,7 +60,7 @@ export interface Books {
 
 /** Throws when something is missing or in the way, after closing what was open; the messages are lines for the operator. */
 export async function openBooks(options: BooksOptions): Promise<Books> {
-  const { dataDir, databaseUrl, clock, log, signal } = options
+  const { dataDir, databaseUrl, clock, log, signal, onWaiting } = options
   const opened: (() => Promise<void>)[] = []
   const close = async (): Promise<void> => {
     for (const closeOne of opened.splice(0).reverse()) await closeOne()
@@ -67,6 +69,7 @@ export async function openBooks(options: BooksOptions): Promise<Books> {
     const database = await openDatabase({
       ...(databaseUrl === null ? {} : { url: databaseUrl }),
       ...(signal === undefined ? {} : { signal }),
+      ...(onWaiting === undefined ? {} : { onWaiting }),
       dataDir: dataDir.path,
       log,
       // The embedded database is nobody else's to bring back: what keeps it from opening will not pass by waiting.

@@ -35,6 +35,8 @@ export interface DatabaseOptions {
   readonly atStart?: 'retry' | 'stop'
   /** Ends the waiting. */
   readonly signal?: AbortSignal
+  /** It is away, and is waited for. Called once. */
+  readonly onWaiting?: () => void
   /** Connections of the pool; the embedded database has one session and takes no notice. */
   readonly connectionsMax?: number
 }
@@ -127,7 +129,8 @@ function throughPool(pool: pg.Pool, log: Log): Pick<Database, 'db' | 'ping' | 'b
   }
 }
 
-async function untilItAnswers(database: Database, { log, atStart = 'retry', signal }: DatabaseOptions): Promise<void> {
+async function untilItAnswers(database: Database, options: DatabaseOptions): Promise<void> {
+  const { log, atStart = 'retry', signal, onWaiting } = options
   for (let waitMs = RETRY_MS_MIN, told = false; ; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
     try {
       await database.ping()
@@ -135,7 +138,10 @@ async function untilItAnswers(database: Database, { log, atStart = 'retry', sign
       return
     } catch (error) {
       if (atStart === 'stop' || signal?.aborted === true || !isUnreachable(error)) throw error
-      if (!told) log.warn({ err: error }, 'database cannot be reached, trying again until it can')
+      if (!told) {
+        log.warn({ err: error }, 'database cannot be reached, trying again until it can')
+        onWaiting?.()
+      }
       told = true
     }
     await pause(waitMs, signal)
