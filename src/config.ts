@@ -2,7 +2,7 @@
  * Config: environment variables → one typed value (CONTRACT section 2). A bad value stops the start with one line that says what to
  * write instead; names nobody knows are refused, because a misspelt one would otherwise be a setting that never took effect.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { Cron } from 'croner'
@@ -77,6 +77,8 @@ export function readConfig(env: Environment, cwd: string): Config {
   const configFile = resolve(cwd, file ?? 'bursar.yaml')
   if (file !== null && !existsSync(configFile))
     throw bad('BURSAR_CONFIG', file, 'there is no such file', 'the path of a bursar.yaml')
+  if (file !== null && statSync(configFile).isDirectory())
+    throw bad('BURSAR_CONFIG', file, 'that is a folder', 'the path of a bursar.yaml')
   return {
     gateway: { host: host(env, 'BURSAR_HOST'), port: portOf(injected ? {} : env, 'BURSAR_PORT', 8080) },
     admin: { host: host(env, 'BURSAR_ADMIN_HOST'), port: portOf(env, 'BURSAR_ADMIN_PORT', 8081) },

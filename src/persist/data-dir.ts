@@ -54,7 +54,8 @@ export function openDataDir(path: string): DataDir {
     chmodSync(directory, 0o700)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new DataDirError(`BURSAR_DATA_DIR: ${directory} cannot be used as data directory: ${reason}`, {
+    const accepted = 'write the path of a folder that this user may write to'
+    throw new DataDirError(`BURSAR_DATA_DIR: ${directory} cannot be used as data directory: ${reason}; ${accepted}`, {
       cause: error,
     })
   }

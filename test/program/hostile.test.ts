@@ -109,7 +109,12 @@ test('a start that cannot listen or write says which variable to change, before 
       { BURSAR_PORT: String(port) },
       /^bursar: BURSAR_PORT: .* in use by another program/,
     ],
-    ['/proc/bursar', {}, /^bursar: BURSAR_DATA_DIR: \/proc\/bursar cannot be used/],
+    ['/proc/bursar', {}, /^bursar: BURSAR_DATA_DIR: \/proc\/bursar cannot be used .*; write the path of a folder/],
+    [
+      join(temporaryFolder(t), 'data'),
+      { BURSAR_CONFIG: '/proc' },
+      /^bursar: BURSAR_CONFIG="\/proc": that is a folder; write the path of a bursar\.yaml\n$/,
+    ],
   ]
   for (const [folder, env, said] of starts) {
     const { child, output } = launch(folder, { env })
