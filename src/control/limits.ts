@@ -183,8 +183,13 @@ function merged(limit: Limit, patch: LimitPatch): NestedLimit {
     ...(keepsAlign ? { align: limit.align } : {}),
   }
   const given = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined))
-  return { ...text, ...given }
+  const together: Partial<Record<keyof NestedLimit, unknown>> = { ...text, ...given }
+  for (const field of DEFAULTED) if (together[field] === null) delete together[field]
+  return together as NestedLimit
 }
+
+/** Cleared, these are what they are where nobody names them. */
+const DEFAULTED = ['timezone', 'mode', 'alert_at'] as const
 
 function isDuration(window: string | null): boolean {
   return window !== null && isDurationLike(window)

@@ -64,7 +64,9 @@ export async function patchProvider(work: Work, id: string, patch: ProviderPatch
     headers: patch.headers === undefined ? provider.headers : (patch.headers ?? {}),
     enabled: patch.enabled ?? provider.enabled,
     keys:
-      patch.keys === undefined ? provider.keys : readKeys(patch.keys, provider.keys, moved, at(path, 'keys'), problems),
+      patch.keys === undefined
+        ? provider.keys
+        : readKeys(patch.keys ?? [], provider.keys, moved, at(path, 'keys'), problems),
     updatedAt: work.now,
   }
   checkName(changed.name, path, problems)

@@ -111,9 +111,17 @@ export const LimitCreate = Type.Object(
 )
 export type LimitCreate = Static<typeof LimitCreate>
 
-export const LimitPatch = Type.Partial(Type.Object({ ...CountFields, max: Max(), ...RuleFields }), {
-  additionalProperties: false,
-})
+/** What has a default goes back to it with null. */
+export const LimitPatch = Type.Partial(
+  Type.Object({
+    ...CountFields,
+    timezone: Nullable(CountFields.timezone, { description: 'null = UTC.' }),
+    max: Max(),
+    mode: Nullable(RuleFields.mode, { description: 'null = enforce.' }),
+    alert_at: Nullable(RuleFields.alert_at, { description: 'null = the default.' }),
+  }),
+  { additionalProperties: false },
+)
 export type LimitPatch = Static<typeof LimitPatch>
 
 /** Dollars for cost, else a count. */

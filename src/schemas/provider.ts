@@ -93,9 +93,9 @@ export const ProviderPatch = Type.Partial(
     base_url: Nullable(SettableFields.base_url),
     deployments: Nullable(SettableFields.deployments),
     headers: Nullable(headers),
-    keys: Type.Array(ProviderKeyPatch, {
-      maxItems: 100,
-      description: 'All its keys from now on. A key that stays may leave out its value, unless base_url changes.',
+    keys: Nullable(Type.Array(ProviderKeyPatch, { maxItems: 100 }), {
+      description:
+        'All its keys from now on; null = none. A key that stays may leave out its value, unless base_url changes.',
     }),
   }),
   { additionalProperties: false },

@@ -124,6 +124,28 @@ describe('limits', () => {
     }
   })
 
+  test('null clears: what has a default goes back to it, what is not named stays', async (t) => {
+    const admin = await makeAdmin(t, await open(t))
+    const { id } = await admin.create('/limits', {
+      ...{ scope, metric: 'requests', max: 50, window: '1d', align: 'calendar', timezone: 'Europe/Berlin' },
+      ...{ model: 'gpt-4o', mode: 'observe', alert_at: ['0.5'] },
+    })
+    for (const [field, cleared] of [
+      ['alert_at', ['0.8', '1']],
+      ['mode', 'enforce'],
+      ['timezone', 'UTC'],
+      ['align', 'fixed'],
+      ['model', null],
+    ] as const) {
+      const { body, status, text } = await admin.call('PATCH', `/limits/${id}`, { [field]: null })
+      assert.equal(status, 200, text)
+      assert.deepEqual(body[field], cleared)
+    }
+    for (const field of ['max', 'metric', 'window']) {
+      assert.equal((await admin.call('PATCH', `/limits/${id}`, { [field]: null })).status, 400, field)
+    }
+  })
+
   test('a change that does not fit the rest of the limit is refused', async (t) => {
     const admin = await makeAdmin(t, await open(t))
     const { id } = await admin.create('/limits', { scope, metric: 'requests', max: 50, window: '1h' })

@@ -56,6 +56,8 @@ describe('providers', () => {
     assert.equal(missing.body.error.param, 'keys[0].value')
     const twice = await admin.call('PATCH', `/providers/${id}`, { keys: [{ name: 'a' }, { name: 'a' }] })
     assert.equal(twice.body.error.param, 'keys[1].name')
+    const cleared = await admin.call('PATCH', `/providers/${id}`, { keys: null })
+    assert.deepEqual([cleared.status, cleared.body.keys], [200, []], cleared.text)
   })
 
   test('changing base_url demands the credentials again, so that nobody can send them elsewhere', async (t) => {
