@@ -57,11 +57,16 @@ export function frameworkErrors(error: Error, request: FastifyRequest, reply: Fa
 function refusalFor(error: unknown, request: FastifyRequest, reply: FastifyReply): Refusal {
   if (error instanceof GatewayError) return error.refusal
   // A body that cannot be read is no news where nobody would have read it.
-  if (request.is404) return notFoundOf(request)
+  if (request.is404 && isOfBody(error)) return notFoundOf(request)
   const refusal = refusalOfError(error, requestIdOf(request, reply))
   // The caller learns nothing of a bug; we learn all of it.
   if (refusal.code === 'internal') request.log.error({ err: error }, 'internal error')
   return refusal
+}
+
+/** Fastify's errors of a body, by their code. */
+function isOfBody(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('FST_ERR_CTP_')
 }
 
 function notFoundOf(request: FastifyRequest): Refusal {
