@@ -56,7 +56,7 @@ function setBack(work: Work, limits: readonly Limit[], action: string): void {
       'limit',
       limit,
       { ...limitFields(limit), posted: amountOf(limit.metric, posted) },
-      limitFields(limit),
+      { ...limitFields(limit), posted: amountOf(limit.metric, 0n) },
     )
   }
   work.afterwards(() => {

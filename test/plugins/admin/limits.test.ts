@@ -205,7 +205,8 @@ describe('limits', () => {
     assert.deepEqual(others, [])
     assert.deepEqual(fact?.charges, [[id, 1, Date.parse(usage.window_started_at), 'cost', '-4000000000']])
     const [audit] = (await admin.call('GET', '/audit?limit=1')).body.data
-    assert.deepEqual([audit.action, audit.entity_id, audit.before.posted], ['limit.reset', id, '4.00'])
+    assert.deepEqual([audit.action, audit.entity_id], ['limit.reset', id])
+    assert.deepEqual([audit.before.posted, audit.after.posted], ['4.00', '0.00'])
     assert.equal((await admin.call('POST', `/limits/${newId()}/reset`)).status, 404)
   })
 
