@@ -77,3 +77,21 @@ onBothDatabases(
     for (const limit of limits) assert.equal(Number(limit.held), 0)
   },
 )
+
+onBothDatabases(
+  'U16 users are loaded before anybody is served, and their number is logged; none is no error',
+  async (t, env) => {
+    const program = await startWithSim(t, { env })
+    assert.match(program.output(), /"user":0,.*"msg":"governance store loaded"/)
+    const { key } = await program.admin<{ key: string }>('POST', '/users', { name: 'ada', virtual_key: {} })
+    await program.admin('POST', '/users', { name: 'ben' })
+    assert.equal(await program.stop(), 0, program.output())
+    const again = await startProgram(t, { dataDir: program.dataDir, env })
+    const lines = again.output().split('\n')
+    const lineOf = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line))
+    const loaded = lineOf(/"user":2,.*"msg":"governance store loaded"/)
+    assert.ok(loaded >= 0 && loaded < lineOf(/"msg":"Server listening/), again.output())
+    const { user } = (await ownKey(again, key)) as unknown as { user: { name: string } }
+    assert.equal(user.name, 'ada')
+  },
+)
