@@ -83,9 +83,9 @@ function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply):
   const format = native !== undefined ? 'openai' : (own ?? formatOfPath(path, request.headers))
   // An attempt that ended in an error may have cost something all the same; whoever settled it has said so already.
   const headers = reply.hasHeader('x-bursar-cost-usd') ? {} : { 'x-bursar-cost-usd': '0.00' }
-  // Fastify would close a connection whose body it has left unread; most clients send theirs to its end before they read why. Node.js takes in
-  // what still comes and forgets it, for as long as a request may take.
-  if (refusal.code === 'request_too_large') reply.removeHeader('connection')
+  // Fastify would close a connection whose body it has left unread, and Node.js one whose client wants it closed; most clients send theirs to its
+  // end before they read why. So what still comes is taken in and forgotten, for as long as a request may take.
+  if (refusal.code === 'request_too_large') reply.header('connection', 'keep-alive')
   return reply
     .code(status)
     .headers({ ...errorHeaders(refusal), ...headers })

@@ -140,7 +140,11 @@ describe('errors in the caller’s format', () => {
       `x-bursar-key: ${front.key()}`,
       'content-type: application/json',
     ].join('\r\n')
-    for (const length of [`content-length: ${body.length}`, 'transfer-encoding: chunked']) {
+    for (const length of [
+      `content-length: ${body.length}`,
+      `content-length: ${body.length}\r\nconnection: close`,
+      'transfer-encoding: chunked',
+    ]) {
       const isChunked = length.startsWith('transfer')
       const socket = connect(Number(port), '127.0.0.1')
       await pipeline([`${head}\r\n${length}\r\n\r\n`, ...(isChunked ? chunked(body) : [body])], socket, { end: false })
