@@ -103,12 +103,14 @@ export class BodyReader {
     return {}
   }
 
-  /** Words that a request may be priced by, from fields that hold one each. */
+  /** Words that a request may be priced by, from fields that hold one each. What is none may be a number to its provider, of a dearer tier. */
   words(...names: readonly string[]): { readonly serviceTiers?: readonly string[] } {
     const words: string[] = []
     for (const name of names) {
+      if (!this.has(name)) continue
       const word = this.value[name]
       if (typeof word === 'string') words.push(tierWord(word))
+      else this.reject(name, `The field "${this.#prefix}${name}" must be a string.`)
     }
     return words.length === 0 ? {} : { serviceTiers: words }
   }

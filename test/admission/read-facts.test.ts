@@ -258,6 +258,23 @@ describe('what is priced apart', () => {
     }
   })
 
+  test('F05 a tier that is no word is refused: Gemini’s JSON takes the number of one, too', () => {
+    for (const [endpoint, field] of [
+      ['chat', 'service_tier'],
+      ['messages', 'speed'],
+      ['generate_content', 'serviceTier'],
+      ['generate_content', 'service_tier'],
+    ] as const) {
+      for (const value of [2, ['priority'], { tier: 'priority' }, true]) {
+        const body = {
+          ...(endpoint === 'generate_content' ? { contents: [] } : { model: 'm', messages: [] }),
+          [field]: value,
+        }
+        assert.equal(paramOf(endpoint, { body }), field, JSON.stringify(body))
+      }
+    }
+  })
+
   test('searches of the web are held for as often as they may happen', () => {
     const searching = { type: 'web_search_20250305', name: 'web_search' }
     const rows: readonly [Endpoint, object, number | undefined][] = [
