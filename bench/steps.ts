@@ -18,6 +18,7 @@ import { readFacts } from '../src/admission/read-facts.ts'
 import { AddressReader } from '../src/auth/address.ts'
 import { authenticate } from '../src/auth/authenticate.ts'
 import { readCredential } from '../src/auth/credential.ts'
+import { PresentedKeys } from '../src/auth/presented-keys.ts'
 import { hashKey } from '../src/auth/virtual-key.ts'
 import { createGovernance } from '../src/governance.ts'
 import { createLog, fieldsTo } from '../src/log.ts'
@@ -109,6 +110,8 @@ const ANSWER = Buffer.from(
 const HEADERS = { authorization: `Bearer ${CREDENTIAL}`, 'content-type': 'application/json', 'user-agent': 'bench' }
 const UPSTREAM = { 'content-type': 'application/json', date: 'now', connection: 'keep-alive' }
 const reader = new AddressReader(null)
+const presentedKeys = new PresentedKeys()
+const connection = {}
 const options = callOptionsOf(settings, 1_000_000)
 const writeLine = fieldsTo(createLog('info', openSync('/dev/null', 'w')))
 
@@ -150,7 +153,8 @@ function one(): void {
   const now = clock.now()
   const principal = timed('auth', () => {
     const client = reader.read('127.0.0.1', undefined)
-    return must(authenticate(readCredential(HEADERS), client, { store, addresses, requireKey: true }, now))
+    const hashOf = (presented: string) => presentedKeys.hashOf(presented, connection)
+    return must(authenticate(readCredential(HEADERS), client, { store, addresses, requireKey: true }, now, hashOf))
   })
   const source = {
     format: 'openai',
@@ -188,11 +192,10 @@ function one(): void {
   timed('alerts', () => alerts.look(event))
   const json = JSON.stringify(event)
   timed('log', () => writeLine(json.slice(1, -1), 'request ended'))
-  timed('headers', () => ({
-    ...answerHeaders(UPSTREAM),
-    ...servedHeaders(admitted, attempt.requestCost),
-    ...limitHeaders(admitted.chain, ledger, now),
-  }))
+  timed('headers', () => [
+    answerHeaders(UPSTREAM),
+    limitHeaders(admitted.chain, ledger, now, servedHeaders(admitted, attempt.requestCost)),
+  ])
 }
 
 /** What the lines of a turn cost to write, a request's share. */

@@ -11,6 +11,7 @@ import { AddressReader, compileCidrs } from '../src/auth/address.ts'
 import { authenticate } from '../src/auth/authenticate.ts'
 import { readCredential } from '../src/auth/credential.ts'
 import { FailedAttempts } from '../src/auth/failed-attempts.ts'
+import { PresentedKeys } from '../src/auth/presented-keys.ts'
 import type { Principal } from '../src/auth/principal.ts'
 import { isId, newId } from '../src/units/id.ts'
 import { GatewayError } from './errors.ts'
@@ -43,6 +44,7 @@ export default fp<AuthOptions>(
       throw new TypeError(`trusted proxy "${entry}" is neither an address nor a CIDR range`)
     })
     const failures = new FailedAttempts()
+    const presented = new PresentedKeys()
     const reader = new AddressReader(trustedProxies.length > 0 ? trusted : null)
 
     fastify.decorateRequest('bursarId', '')
@@ -58,7 +60,8 @@ export default fp<AuthOptions>(
 
       const { headers, socket } = request
       const client = reader.read(socket.remoteAddress, headers['x-forwarded-for']?.toString())
-      const result = authenticate(readCredential(headers), client, parts, clock.now())
+      const hashOf = (key: string) => presented.hashOf(key, socket)
+      const result = authenticate(readCredential(headers), client, parts, clock.now(), hashOf)
       if (!result.ok) {
         const waitMs = result.refusal.code === 'key_unknown' ? failures.delayAfter(client?.key ?? '', clock.now()) : 0
         if (waitMs === 0) throw new GatewayError(result.refusal)

@@ -78,10 +78,8 @@ export default fp<ProxyOptions>(
     })
     fastify.addHook('onClose', () => dispatcher.close(Math.max(0, drainUntil - clock.elapsed())))
 
-    const ownHeaders = (admitted: Admitted, cost: NanoUsd | null) => ({
-      ...servedHeaders(admitted, cost),
-      ...limitHeaders(admitted.chain, ledger, clock.now()),
-    })
+    const ownHeaders = (admitted: Admitted, cost: NanoUsd | null) =>
+      limitHeaders(admitted.chain, ledger, clock.now(), servedHeaders(admitted, cost))
 
     const exchangeOf = (request: FastifyRequest, reply: FastifyReply, first: Admitted): Exchange => ({
       headers: request.headers,

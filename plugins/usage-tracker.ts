@@ -44,7 +44,7 @@ export default fp<UsageTrackerOptions>(
     // never what was said. Who was turned away before has the error handler's line.
     const write = fieldsTo(fastify.log)
     tracker.onEvent((_event, { request }, { overheadMs, ending, last, json }) => {
-      const event = json.slice(1, json.lastIndexOf(',"charges":'))
+      const event = json.slice(1, -1)
       const traceId = JSON.stringify(request.trace?.traceId ?? null)
       write(
         `"decision":"forwarded","ending":"${ending}",${event},"overheadMs":${overheadMs},"traceId":${traceId}`,

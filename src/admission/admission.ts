@@ -5,8 +5,9 @@
  * when an attempt fails before the client has seen a byte, its hold moves to the next candidate.
  */
 import type { Principal } from '../auth/principal.ts'
+import type { Amounts } from '../ledger/charges.ts'
 import { type AttemptIdentity, type FactSink, FactSinkUnavailable } from '../ledger/facts.ts'
-import { type Amounts, amountsOf, chargeLines, type Hold, type HoldOutcome, type HoldRequest } from '../ledger/hold.ts'
+import { amountsOf, chargesOf, type Hold, type HoldOutcome, type HoldRequest } from '../ledger/hold.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Price } from '../pricing/price.ts'
 import type { Candidate, Route } from '../providers/candidate.ts'
@@ -208,7 +209,7 @@ export class Admission {
         t: 'hold',
         identity,
         at: now,
-        charges: chargeLines(hold.charges),
+        charges: chargesOf(hold),
         inputTokens: estimate.inputTokens,
         inputCostNanoUsd: estimate.inputCostNanoUsd.toString(),
         outputTokens: estimate.outputTokens,

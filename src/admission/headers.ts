@@ -2,8 +2,7 @@
  * The headers by which clients see their limits (CONTRACT section 3.3): of each kind the tightest limit of the chain, that is the one
  * with the smallest remainder among the enforced ones that are the caller's own; ties go to the chain's order.
  */
-import type { LimitMeters } from '../ledger/limit-meters.ts'
-import type { MeterReading } from '../ledger/reading.ts'
+import type { LimitMeters, Tightest } from '../ledger/limit-meters.ts'
 import type { Limit, Metric } from '../store/entities.ts'
 import { formatResetDuration } from '../units/duration.ts'
 import { formatUsd } from '../units/money.ts'
@@ -33,23 +32,27 @@ function shownOf(chain: Chain): ShownLimits {
   return shown
 }
 
-/** Header names and values, for `now` (ms). */
-export function limitHeaders(chain: Chain, ledger: Pick<LimitMeters, 'tightest'>, now: number): Record<string, string> {
-  const headers: Record<string, string> = {}
+/** Adds header names and values, for `now` (ms), to `headers`. */
+export function limitHeaders(
+  chain: Chain,
+  ledger: Pick<LimitMeters, 'tightest'>,
+  now: number,
+  headers: Record<string, string> = {},
+): Record<string, string> {
   const { limits, ids } = shownOf(chain)
   const [budget, requests, tokens] = ledger.tightest(ids, now)
   if (budget != null) {
-    headers['x-bursar-budget-remaining-usd'] = formatUsd(budget.reading.remaining)
-    const until = resetsAt(limits[0]?.[budget.index] as Limit, budget.reading)
+    headers['x-bursar-budget-remaining-usd'] = formatUsd(budget.remaining)
+    const until = resetsAt(limits[0]?.[budget.index] as Limit, budget)
     if (until !== null) headers['x-bursar-budget-resets-at'] = until
   }
-  if (requests != null) addRate(headers, 'requests', requests.reading, now)
-  if (tokens != null) addRate(headers, 'tokens', tokens.reading, now)
+  if (requests != null) addRate(headers, 'requests', requests, now)
+  if (tokens != null) addRate(headers, 'tokens', tokens, now)
   return headers
 }
 
-function addRate(headers: Record<string, string>, metric: Shown, reading: MeterReading, now: number): void {
-  const { max, remaining, windowEnd } = reading
+function addRate(headers: Record<string, string>, metric: Shown, tightest: Tightest, now: number): void {
+  const { max, remaining, windowEnd } = tightest
   headers[`x-ratelimit-limit-${metric}`] = max.toString()
   headers[`x-ratelimit-remaining-${metric}`] = remaining.toString()
   if (Number.isFinite(windowEnd)) headers[`x-ratelimit-reset-${metric}`] = formatResetDuration(windowEnd - now)

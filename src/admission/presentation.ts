@@ -45,7 +45,7 @@ export function presentLimit(limit: Limit, reading: MeterReading, principal: Pri
 }
 
 /** When the window of a limit ends, in RFC 3339; null where it never does. */
-export function resetsAt(limit: Limit, reading: MeterReading): string | null {
+export function resetsAt(limit: Limit, reading: Pick<MeterReading, 'windowEnd'>): string | null {
   return limit.metric === 'concurrency' ? null : formatTimeOrNull(reading.windowEnd)
 }
 

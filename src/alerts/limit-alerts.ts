@@ -4,6 +4,7 @@
  * What has been said is remembered here only to say it once; the books are what makes it once for good: a fact that comes again, after a
  * restart or because this memory is bounded, finds its row there. Concurrency is never posted and so has no alerts.
  */
+import { PlacedCharges } from '../ledger/charges.ts'
 import type { AlertFact, FactSink, UsageEvent } from '../ledger/facts.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { type MeterReading, weighted } from '../ledger/reading.ts'
@@ -70,15 +71,19 @@ export class Alerts {
 
   /** Looks at every limit that an event has posted something on. Throws when the journal takes nothing. */
   look({ charges }: Pick<UsageEvent, 'charges'>): void {
+    // What is charged line by line was charged by an earlier process.
+    if (!(charges instanceof PlacedCharges)) return
     const now = this.#parts.clock.now()
-    for (const [limitId, , windowStart, , amount] of charges) {
+    for (const place of charges.places.list) {
+      const amount = charges.amountOn(place)
+      if (amount === 0n) continue
       // As it is now: an edit of the shares or of the maximum counts at once.
-      const limit = this.#parts.store.limits.get(limitId)
+      const limit = this.#parts.store.limits.get(place.limit.id)
       if (limit === undefined || limit.alertAt.length === 0) continue
-      if (!this.#parts.ledger.mayHavePosted(limitId, this.#firstOf(limit))) continue
-      const reading = this.#parts.ledger.read(limitId, now)
+      if (!this.#parts.ledger.mayHavePosted(limit.id, this.#firstOf(limit))) continue
+      const reading = this.#parts.ledger.read(limit.id, now)
       if (reading === null) continue
-      this.#compare(limit, reading, windowStart === reading.windowStart ? BigInt(amount) : 0n, now)
+      this.#compare(limit, reading, place.windowStart === reading.windowStart ? amount : 0n, now)
     }
   }
 

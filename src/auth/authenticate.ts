@@ -27,18 +27,20 @@ export const TIME_OVER_REASON = 'Temporary user expired.'
  * @param credential the presented key; null when there was none
  * @param client where the request comes from; null when that cannot be told
  * @param now wall time in ms
+ * @param hashOf `hashKey`, or what remembers its last answer
  */
 export function authenticate(
   credential: string | null,
   client: ClientAddress | null,
   { store, addresses, requireKey }: AuthenticationParts,
   now: number,
+  hashOf: (key: string) => string = hashKey,
 ): Result<Principal> {
   if (credential === null) {
     if (!requireKey) return accept(ANONYMOUS)
     return refuse('key_missing', 'No API key was sent. Send your virtual key as "Authorization: Bearer <key>".')
   }
-  const principal = store.principalByHash(hashKey(credential), now)
+  const principal = store.principalByHash(hashOf(credential), now)
   if (principal === null) return refuse('key_unknown', unknownKeyMessage(credential))
   const refusal = refusalOfPrincipal(principal, now)
   if (refusal !== null) return refusal

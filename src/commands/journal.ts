@@ -4,12 +4,15 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { linesOf } from '../ledger/charges.ts'
 import type { Fact, UsageEvent } from '../ledger/facts.ts'
 import {
   type HeaderLine,
   JOURNAL_VERSION,
   type Line,
   listSegments,
+  PlacesRead,
+  READABLE_VERSIONS,
   readLines,
   type Segment,
 } from '../persist/segments.ts'
@@ -44,9 +47,10 @@ export function showJournal(dataDir: string, options: JournalOptions, print: Pri
 function showSegment(segment: Segment, isLast: boolean, options: JournalOptions, print: Print): boolean {
   const end = segment.start + segment.size
   let isWhole = true
+  const places = new PlacesRead()
   let at = segment.start
   while (at < end) {
-    const { lines, end: next } = readLines(segment, at, { limit: end, bytesMax: BYTES_AT_ONCE, holds: true })
+    const { lines, end: next } = readLines(segment, at, { limit: end, bytesMax: BYTES_AT_ONCE, holds: true, places })
     for (const line of lines) isWhole = showLine(segment, line, options, print) && isWhole
     if (next === at) break
     at = next
@@ -85,7 +89,7 @@ function showHeader(
   { json }: JournalOptions,
   print: Print,
 ): boolean {
-  const isForeign = version !== JOURNAL_VERSION
+  const isForeign = !READABLE_VERSIONS.has(version)
   if (json !== true)
     print(`  journal ${journal}, version ${version}${isForeign ? ` (this program reads ${JOURNAL_VERSION})` : ''}\n`)
   else if (isForeign) {
@@ -105,7 +109,7 @@ function describe(fact: Fact): string {
   switch (fact.t) {
     case 'hold': {
       const { identity, costNanoUsd } = fact
-      return `${time(fact.at)} hold     ${identity.requestId}/${identity.attempt} ${identity.provider}/${identity.model} $${formatUsd(BigInt(costNanoUsd))} on ${fact.charges.length} limits`
+      return `${time(fact.at)} hold     ${identity.requestId}/${identity.attempt} ${identity.provider}/${identity.model} $${formatUsd(BigInt(costNanoUsd))} on ${linesOf(fact.charges).length} limits`
     }
     case 'settle':
     case 'void':

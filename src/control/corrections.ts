@@ -3,7 +3,7 @@
  * boundaries, holds and lifetime totals stay (U11).
  */
 
-import type { ChargeLine } from '../ledger/facts.ts'
+import type { ChargeLine } from '../ledger/charges.ts'
 import { findLimit, limitsOfScope } from '../persist/repositories/limits.ts'
 import { findUser } from '../persist/repositories/users.ts'
 import type { Limit } from '../store/entities.ts'

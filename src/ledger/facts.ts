@@ -5,15 +5,7 @@
  * numbers end at 2^53.
  */
 import type { Metric } from '../store/entities.ts'
-
-/** What one attempt set aside or took on one limit: `[limit id, count number, window start in ms, metric, amount]`. */
-export type ChargeLine = readonly [
-  limitId: string,
-  countNumber: number,
-  windowStart: number,
-  metric: Metric,
-  amount: string,
-]
+import type { ChargeLine, Charges } from './charges.ts'
 
 export const USAGE_SOURCES = ['reported', 'estimated', 'partial', 'orphaned'] as const
 export type UsageSource = (typeof USAGE_SOURCES)[number]
@@ -64,7 +56,7 @@ export interface UsageEvent extends AttemptIdentity {
   readonly latencyMs: number
   readonly ttftMs: number | null
   /** What was posted, limit by limit; empty after a void. */
-  readonly charges: readonly ChargeLine[]
+  readonly charges: Charges
 }
 
 /** An attempt is about to be forwarded and has set these amounts aside. */
@@ -72,7 +64,7 @@ export interface HoldFact {
   readonly t: 'hold'
   readonly identity: AttemptIdentity
   readonly at: number
-  readonly charges: readonly ChargeLine[]
+  readonly charges: Charges
   /** What an orphan is charged when nothing more is known: the input estimate and its cost in nano-dollars. */
   readonly inputTokens: number
   readonly inputCostNanoUsd: string
@@ -85,7 +77,7 @@ export interface HoldFact {
 export interface EventFact {
   readonly t: 'settle' | 'void' | 'refuse'
   readonly event: UsageEvent
-  /** The event as JSON, where it has been made: journal, log and books are written from one text. */
+  /** The event as JSON without its charges, where it has been made: journal, log and books are written from one text. */
   readonly json?: string
 }
 

@@ -6,11 +6,8 @@
  */
 import { type Limit, METRICS, type Metric } from '../store/entities.ts'
 import type { WindowSpec } from '../units/window.ts'
-import type { ChargeLine } from './facts.ts'
+import { type Amounts, type Charges, chargeLine, type Place, PlacedCharges, type Places } from './charges.ts'
 import type { MeterReading } from './reading.ts'
-
-/** An amount per metric, in the order of `METRICS`; nano-dollars for `cost`. */
-export type Amounts = readonly bigint[]
 
 /** The amounts of a request, metric by metric. */
 export function amountsOf(values: Readonly<Partial<Record<Metric, bigint>>>): Amounts {
@@ -63,44 +60,28 @@ export type HoldOutcome =
 
 export type ResolveOutcome = 'done' | 'already_settled' | 'already_voided' | 'already_expired'
 
-/** One limit a hold lies on: which memory, which window, how much. */
-export interface Charge {
-  readonly limit: Limit
-  /** Index of the metric in `METRICS`. */
-  readonly metric: number
-  readonly slot: number
-  /** The slot's generation when it was held: a mismatch at settlement means the limit has gone, and only the books are told. */
-  readonly generation: number
-  readonly windowStart: number
-  /** The meter's own count of its windows, by which it finds the cell again. */
-  readonly windowNumber: number
-  readonly amount: bigint
-}
-
 export type HoldState = 'held' | 'settled' | 'voided' | 'expired'
 
 export interface Hold {
   readonly requestId: string
   readonly attempt: number
   readonly state: HoldState
-  readonly charges: readonly Charge[]
+  readonly places: Places
+  /** What was asked for, per metric. */
+  readonly amounts: Amounts
+  /** What each place took, where one of them could not take all of it without its total overflowing; else null. */
+  readonly taken: readonly bigint[] | null
   /** Monotonic ms after which an unresolved hold is a bug and expires. */
   readonly deadline: number
 }
 
-/**
- * The charges as the journal and the events carry them: the amounts held, or with `posted` the amounts that were finally taken, without
- * the limits that nothing was taken from.
- */
-export function chargeLines(charges: readonly Charge[], posted?: Amounts): ChargeLine[] {
-  const lines: ChargeLine[] = []
-  for (const charge of charges) {
-    const taken = posted === undefined ? charge.amount : (posted[charge.metric] as bigint)
-    if (posted === undefined || taken !== 0n) lines.push(chargeLine(charge, taken))
-  }
-  return lines
+/** What a hold took on the place at `index`. */
+export function heldAt({ places, amounts, taken }: Hold, index: number): bigint {
+  return taken === null ? (amounts[(places.list[index] as Place).metric] as bigint) : (taken[index] as bigint)
 }
 
-export function chargeLine({ limit, windowStart }: Charge, amount: bigint): ChargeLine {
-  return [limit.id, limit.countNumber, windowStart, limit.metric, amount.toString()]
+/** The charges of a hold as the journal carries them. */
+export function chargesOf(hold: Hold): Charges {
+  if (hold.taken === null) return new PlacedCharges(hold.places, hold.amounts, true)
+  return hold.places.list.map((place, index) => chargeLine(place, heldAt(hold, index)))
 }

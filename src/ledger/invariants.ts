@@ -3,7 +3,7 @@
  *
  * Cheap enough for a consistency report. Where several threads hold on the same meters, `holds` must be those of all of them.
  */
-import type { Hold, Meter } from './hold.ts'
+import { type Hold, heldAt, type Meter } from './hold.ts'
 import type { Meters } from './meters.ts'
 
 /** A number in a meter that is not what it must be. */
@@ -41,10 +41,10 @@ export function findViolations(
 
 function sumOfHolds(holds: Iterable<Hold>): Map<string, bigint> {
   const sums = new Map<string, bigint>()
-  for (const { charges } of holds) {
-    for (const { slot, generation, windowNumber, amount } of charges) {
+  for (const hold of holds) {
+    for (const [index, { slot, generation, windowNumber }] of hold.places.list.entries()) {
       const name = cellName(slot, generation, windowNumber)
-      sums.set(name, (sums.get(name) ?? 0n) + amount)
+      sums.set(name, (sums.get(name) ?? 0n) + heldAt(hold, index))
     }
   }
   return sums

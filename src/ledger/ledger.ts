@@ -4,15 +4,14 @@
  * Everything here is synchronous and runs under the meters' one lock, so a check and the hold it allows cannot be parted, by
  * another request or by another thread.
  */
-import type { ChargeLine } from './facts.ts'
+import { type Amounts, type ChargeLine, chargeLine, type Place, Places } from './charges.ts'
 import {
-  type Amounts,
-  type Charge,
-  chargeLine,
+  type ChainLimit,
   type Hold,
   type HoldOutcome,
   type HoldRequest,
   type HoldState,
+  heldAt,
   NOTHING,
   type ResolveOutcome,
   type Shortfall,
@@ -29,6 +28,7 @@ interface OpenHold extends Hold {
 
 export class Ledger extends LimitMeters {
   readonly #open = new Set<OpenHold>()
+  readonly #places = new WeakMap<readonly ChainLimit[], Places>()
 
   /** Holds the amounts on every limit of the chain, or on none: then it says every limit that had no room, in the chain's order. */
   hold(request: HoldRequest, now: number): HoldOutcome {
@@ -47,8 +47,8 @@ export class Ledger extends LimitMeters {
     if (open === null) throw new Error(`attempt ${from.attempt} of ${from.requestId} is no longer held`)
     return this.locked(() => {
       for (const { meter } of to.chain) if (!this.isStale(meter)) this.meters.roll(meter.slot, meter.spec, now)
-      const undo = open.charges.map((charge) => this.meters.remember(this.#slotOf(charge) ?? charge.slot))
-      this.#resolve(open.charges, actual)
+      const undo = open.places.list.map((place) => this.meters.remember(this.#slotOf(place) ?? place.slot))
+      this.#resolve(open, actual)
       const shortfalls = this.#check(to, now)
       if (shortfalls !== null) {
         for (const putBack of undo) putBack()
@@ -86,10 +86,10 @@ export class Ledger extends LimitMeters {
     late.state = 'settled'
     return this.locked(() => {
       const lines: ChargeLine[] = []
-      for (const charge of late.charges) {
-        const difference = (actual[charge.metric] as bigint) - (late.orphaned[charge.metric] as bigint)
-        const moved = difference === 0n ? 0n : this.#correct(charge, difference)
-        if (moved !== 0n) lines.push(chargeLine(charge, moved))
+      for (const place of late.places.list) {
+        const difference = (actual[place.metric] as bigint) - (late.orphaned[place.metric] as bigint)
+        const moved = difference === 0n ? 0n : this.#correct(place, difference)
+        if (moved !== 0n) lines.push(chargeLine(place, moved))
       }
       return lines
     })
@@ -130,51 +130,80 @@ export class Ledger extends LimitMeters {
   }
 
   #place({ requestId, attempt, chain, amounts, deadline }: HoldRequest): Hold {
-    const charges: Charge[] = []
+    const places = this.#placesOf(chain)
+    let taken: bigint[] | null = null
+    for (let index = 0; index < places.list.length; index += 1) {
+      const { slot, metric } = places.list[index] as Place
+      const asked = amounts[metric] as bigint
+      const amount = this.meters.hold(slot, asked)
+      if (amount !== asked) taken ??= places.list.map((place) => amounts[place.metric] as bigint)
+      if (taken !== null) taken[index] = amount
+    }
+    const hold: OpenHold = { requestId, attempt, places, amounts, taken, deadline, state: 'held', orphaned: NOTHING }
+    this.#open.add(hold)
+    return hold
+  }
+
+  /** Where the chain's meters stand now: as long as none of them rolls, the places of the hold before. */
+  #placesOf(chain: readonly ChainLimit[]): Places {
+    const known = this.#places.get(chain)
+    if (known !== undefined && this.#areCurrent(known, chain)) return known
+    const list: Place[] = []
     for (const { limit, meter, metric } of chain) {
       if (this.isStale(meter)) continue
       const { slot, generation } = meter
-      const amount = this.meters.hold(slot, amounts[metric] as bigint)
       const windowStart = this.meters.windowStart(slot)
       const windowNumber = this.meters.windowNumber(slot)
-      charges.push({ limit, metric, slot, generation, windowStart, windowNumber, amount })
+      list.push({ limit, metric, slot, generation, windowStart, windowNumber })
     }
-    const hold: OpenHold = { requestId, attempt, charges, deadline, state: 'held', orphaned: NOTHING }
-    this.#open.add(hold)
-    return hold
+    const places = new Places(list)
+    this.#places.set(chain, places)
+    return places
+  }
+
+  /** A limit that has gone leaves its place out, so the places of a chain with such a one are looked for anew each time. */
+  #areCurrent({ list }: Places, chain: readonly ChainLimit[]): boolean {
+    if (list.length !== chain.length) return false
+    for (const { slot, generation, windowStart, windowNumber } of list) {
+      if (this.meters.generation(slot) !== generation) return false
+      if (this.meters.windowNumber(slot) !== windowNumber || this.meters.windowStart(slot) !== windowStart) return false
+    }
+    return true
   }
 
   #finish(hold: Hold, actual: Amounts, state: Exclude<HoldState, 'held'>): ResolveOutcome {
     const open = this.#opened(hold)
     if (open === null) return `already_${hold.state as Exclude<HoldState, 'held'>}`
-    this.locked(() => this.#resolve(open.charges, actual))
+    this.locked(() => this.#resolve(open, actual))
     this.#end(open, state)
     return 'done'
   }
 
-  #resolve(charges: readonly Charge[], actual: Amounts): void {
-    for (const charge of charges) {
-      const { generation, metric, windowNumber, amount } = charge
-      const slot = this.#slotOf(charge)
+  #resolve(hold: Hold, actual: Amounts): void {
+    const { list } = hold.places
+    for (let index = 0; index < list.length; index += 1) {
+      const place = list[index] as Place
+      const slot = this.#slotOf(place)
       if (slot === null) continue
-      const isSame = slot === charge.slot && this.meters.generation(slot) === generation
-      this.meters.resolve(slot, isSame ? windowNumber : CLOSED, amount, actual[metric] as bigint)
+      const isSame = slot === place.slot && this.meters.generation(slot) === place.generation
+      const posted = actual[place.metric] as bigint
+      this.meters.resolve(slot, isSame ? place.windowNumber : CLOSED, heldAt(hold, index), posted)
     }
   }
 
-  #correct(charge: Charge, difference: bigint): bigint {
-    const slot = this.#slotOf(charge)
+  #correct(place: Place, difference: bigint): bigint {
+    const slot = this.#slotOf(place)
     if (slot === null) return difference
-    const isSame = slot === charge.slot && this.meters.generation(slot) === charge.generation
+    const isSame = slot === place.slot && this.meters.generation(slot) === place.generation
     this.meters.correctLifetime(slot, difference)
-    return this.meters.correct(slot, isSame ? charge.windowNumber : CLOSED, difference)
+    return this.meters.correct(slot, isSame ? place.windowNumber : CLOSED, difference)
   }
 
   /**
-   * Where a charge is resolved. Once its limit counts anew that is another meter, which takes it into the lifetime total alone; null for
+   * Where an amount on a place is resolved. Once its limit counts anew that is another meter, which takes it into the lifetime total alone; null for
    * a limit that is gone, or counts another metric.
    */
-  #slotOf({ limit, slot, generation }: Charge): number | null {
+  #slotOf({ limit, slot, generation }: Place): number | null {
     if (this.meters.generation(slot) === generation) return slot
     const next = this.meterOf(limit.id)
     return next === null || next.metric !== limit.metric || this.isStale(next) ? null : next.slot

@@ -14,10 +14,9 @@ export interface Correction {
   readonly amount: bigint
 }
 
-/** The limit of a group that has the least left: its place there, and its numbers. */
-export interface Tightest {
+/** The limit of a group that has the least left: its place there, and what is said of it. */
+export interface Tightest extends Pick<MeterReading, 'max' | 'remaining' | 'windowEnd'> {
   readonly index: number
-  readonly reading: MeterReading
 }
 
 export class LimitMeters {
@@ -173,7 +172,14 @@ export class LimitMeters {
       index = at
       least = left
     }
-    return found === null ? null : { index, reading: this.meters.read(found.slot, found.spec, now) }
+    if (found === null) return null
+    const { slot, spec } = found
+    return {
+      index,
+      max: this.meters.max(slot, now),
+      remaining: least,
+      windowEnd: this.meters.windowEnd(slot, spec, now),
+    }
   }
 
   /** Whether what is posted on a limit may have come to `amount`. False is certain; where it is true, {@link read} tells. */

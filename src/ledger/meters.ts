@@ -178,6 +178,12 @@ export class Meters {
     return this.#times[slot * FIELDS + WINDOW_START] as number
   }
 
+  /** Where the window of `now` ends; reading changes nothing. */
+  windowEnd(slot: number, spec: WindowSpec, now: number): number {
+    const base = slot * FIELDS
+    return this.#hasPassed(base, now) ? windowAt(spec, now).end : (this.#times[base + WINDOW_END] as number)
+  }
+
   windowNumber(slot: number): number {
     return this.#times[slot * FIELDS + WINDOW_NUMBER] as number
   }

@@ -3,6 +3,7 @@
  * it, without being copied into some thirty arrays on the gateway's thread.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
+import { chargesText } from '../ledger/charges.ts'
 import type { CorrectFact, DisableFact, EventFact, StoredFact } from '../ledger/facts.ts'
 import { newId } from '../units/id.ts'
 import { BIGINT_MAX } from './column-types.ts'
@@ -39,7 +40,7 @@ export async function movePosition(trx: Trx, journalId: string, from: number, to
 /** Adds the events that are not there yet and returns the (request id, attempt) of those. */
 export async function insertEvents(trx: Trx, events: readonly EventFact[]): Promise<{ id: string; attempt: number }[]> {
   const rows = recordsetOf(
-    events.map(({ event, json }) => json ?? JSON.stringify(event)),
+    events.map(rowOf),
     `"requestId" uuid, attempt integer, "endedAt" double precision, "virtualKeyId" uuid, "userId" uuid, "teamId" uuid,
      "customerId" uuid, provider text, "providerKeyId" uuid, model text, endpoint text, stream boolean, tags text[],
      status integer, success boolean, "refusedCode" text, "inputTokens" bigint, "outputTokens" bigint,
@@ -61,6 +62,10 @@ export async function insertEvents(trx: Trx, events: readonly EventFact[]): Prom
     on conflict do nothing
     returning request_id as id, attempt`.execute(trx)
   return inserted.rows
+}
+
+function rowOf({ event, json }: EventFact): string {
+  return json === undefined ? JSON.stringify(event) : `${json.slice(0, -1)},"charges":${chargesText(event.charges)}}`
 }
 
 /** Writes down who has made what providers keep. What has an owner keeps it. */

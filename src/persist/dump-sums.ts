@@ -2,7 +2,8 @@
  * Sums: what a batch of events and corrections adds to each limit and to each hour, put together in memory before it is written, and in
  * one order, so that two processes that write the same rows never wait for each other in a circle.
  */
-import type { ChargeLine, UsageEvent } from '../ledger/facts.ts'
+import { type ChargeLine, type Charges, PlacedCharges, type Places } from '../ledger/charges.ts'
+import type { UsageEvent } from '../ledger/facts.ts'
 import type { Metric } from '../store/entities.ts'
 
 /** An amount posted on one window of a limit; `windowStart` in ms. */
@@ -44,26 +45,41 @@ type Sum<T> = Omit<T, 'amount'> & { amount: bigint }
 const HOUR_MS = 3_600_000
 
 export class LimitSums {
-  /** Limit id → its few windows. A nested map: ten charges an event make this the dump's hottest place in memory. */
+  /** Limit id → its few windows. */
   readonly #byLimit = new Map<string, Sum<UsageAddition>[]>()
+  /** Amounts per metric on places that many events share: added up first, and to each of their limits once. */
+  readonly #byPlaces = new Map<Places, bigint[]>()
 
-  add(charges: readonly ChargeLine[]): void {
-    for (const [limitId, countNumber, windowStart, metric, text] of charges) {
-      const amount = BigInt(text)
-      if (amount === 0n) continue
-      let sums = this.#byLimit.get(limitId)
-      if (sums === undefined) {
-        sums = []
-        this.#byLimit.set(limitId, sums)
-      }
-      const known = sums.find((sum) => sum.windowStart === windowStart && sum.countNumber === countNumber)
-      if (known === undefined) sums.push({ limitId, countNumber, windowStart, metric, amount })
-      else known.amount += amount
+  add(charges: Charges): void {
+    if (charges instanceof PlacedCharges) this.#addPlaced(charges)
+    else for (const line of charges) this.#addLine(line)
+  }
+
+  #addPlaced({ places, amounts }: PlacedCharges): void {
+    const sums = this.#byPlaces.get(places)
+    if (sums === undefined) this.#byPlaces.set(places, [...amounts])
+    else
+      for (let metric = 0; metric < amounts.length; metric += 1)
+        sums[metric] = (sums[metric] as bigint) + (amounts[metric] as bigint)
+  }
+
+  #addLine([limitId, countNumber, windowStart, metric, text]: ChargeLine): void {
+    const amount = BigInt(text)
+    if (amount === 0n) return
+    let sums = this.#byLimit.get(limitId)
+    if (sums === undefined) {
+      sums = []
+      this.#byLimit.set(limitId, sums)
     }
+    const known = sums.find((sum) => sum.windowStart === windowStart && sum.countNumber === countNumber)
+    if (known === undefined) sums.push({ limitId, countNumber, windowStart, metric, amount })
+    else known.amount += amount
   }
 
   /** By limit, count and window. */
   additions(): UsageAddition[] {
+    for (const [places, amounts] of this.#byPlaces) this.add(new PlacedCharges(places, amounts, false).lines())
+    this.#byPlaces.clear()
     return [...this.#byLimit.values()]
       .flat()
       .sort((a, b) => compare(a.limitId, b.limitId) || a.countNumber - b.countNumber || a.windowStart - b.windowStart)

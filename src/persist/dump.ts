@@ -13,7 +13,7 @@ import type { Database } from './database.ts'
 import { isAboutTheData, writeFacts } from './dump-batch.ts'
 import { movePosition } from './dump-statements.ts'
 import type { Journal } from './journal.ts'
-import { type Garbage, readBatch } from './journal-reader.ts'
+import { type Garbage, lookBack, readBatch } from './journal-reader.ts'
 import { Partitions } from './partitions.ts'
 import type { Quarantine } from './quarantine.ts'
 
@@ -121,6 +121,7 @@ export class Dump {
     const { journal } = this.#options
     const recent = applied < this.#exactUntil ? null : journal.recent(applied, this.#batchMax)
     if (recent !== null) return { ...recent, ends: null, garbage: [], torn: 0 }
+    while (!lookBack(journal, applied)) await nextTurn()
     const [facts, ends, garbage]: [Fact[], number[], Garbage[]] = [[], [], []]
     let torn = 0
     let end = applied

@@ -5,13 +5,23 @@
  * with its file and position, for the quarantine.
  */
 import type { Fact } from '../ledger/facts.ts'
-import { type HeaderLine, JOURNAL_VERSION, type Line, readLines, type Segment } from './segments.ts'
+import {
+  type HeaderLine,
+  JOURNAL_VERSION,
+  type Line,
+  type PlacesRead,
+  READABLE_VERSIONS,
+  readLines,
+  type Segment,
+} from './segments.ts'
 
 /** The part of a journal that reading needs. */
 export interface ReadableJournal {
   readonly id: string
   readonly segments: readonly Segment[]
   readonly end: number
+  /** What the file read last has named. */
+  readonly placesRead: PlacesRead
 }
 
 export interface Garbage {
@@ -55,7 +65,7 @@ export function readBatch(journal: ReadableJournal, position: number, options: R
     const { segment, next } = segmentAt(journal, end)
     const from = Math.max(end, segment.start)
     const limit = Math.min(segment.start + segment.size, next?.start ?? journal.end, journal.end)
-    const read = readLines(segment, from, { limit, bytesMax: left, holds: options.holds })
+    const read = readLines(segment, from, { limit, bytesMax: left, holds: options.holds, places: journal.placesRead })
     end = take(journal, segment, read.lines, found, options.factsMax) ?? read.end
     if (end === from) {
       // No whole line is left here: only a line torn by a crash, after which another file was begun.
@@ -65,6 +75,15 @@ export function readBatch(journal: ReadableJournal, position: number, options: R
     left -= Math.max(read.bytes, 1)
   }
   return { ...found, torn, end }
+}
+
+/**
+ * What has to be known before a batch is read from within a file: looks through a part of what lies before. True when it is known; reading does
+ * the rest otherwise, however long that takes.
+ */
+export function lookBack(journal: ReadableJournal, position: number): boolean {
+  const { segment } = segmentAt(journal, position)
+  return position <= segment.start || journal.placesRead.lookBack(segment, position)
 }
 
 /** The last segment that begins before `position`: at a boundary the one before, which says more about open holds. */
@@ -104,7 +123,7 @@ function take(
 
 /** Money that cannot be accounted for stops the start; the message says what to do. */
 function refuseForeign({ version, journal }: HeaderLine, place: string, id: string): void {
-  if (version !== JOURNAL_VERSION) {
+  if (!READABLE_VERSIONS.has(version)) {
     const other = Number.isInteger(version) ? `version ${version}` : 'an unknown version'
     throw new JournalError(
       `${place}: written in ${other} of the journal, and this program reads version ${JOURNAL_VERSION}; start the program that wrote it once more and stop it, so that it brings the journal into the database`,

@@ -11,10 +11,11 @@ import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
 import { readOrCreateFile } from './data-dir.ts'
 import { DiskSync, type SyncPolicy } from './disk-sync.ts'
+import { PlacesNamed } from './named-places.ts'
 import { RecentFacts } from './recent-facts.ts'
 import { Reserve } from './reserve.ts'
 import { SegmentWriter } from './segment-writer.ts'
-import { headerLine, openLine, type Segment } from './segments.ts'
+import { factLine, headerLine, openLine, PlacesRead, type Segment } from './segments.ts'
 
 export interface JournalOptions {
   /** `journal/` in the locked data directory; made if need be. */
@@ -52,6 +53,9 @@ export class Journal implements FactSink {
   readonly #recent = new RecentFacts()
   /** Request id/attempt → its hold line, as long as nothing has resolved it. */
   readonly #holds = new Map<string, HoldFact>()
+  readonly #places = new PlacesNamed()
+  /** What has been read of its files; see `readBatch`. */
+  readonly placesRead = new PlacesRead()
   #lines: string[] = []
   #facts: Fact[] = []
   #waitingCharacters = 0
@@ -77,7 +81,7 @@ export class Journal implements FactSink {
       log,
       segmentBytes: options.segmentBytes ?? Math.min(64 * MIB, Math.ceil(maxSizeBytes / 8)),
       sync: this.#sync,
-      preamble: () => headerLine(this.id) + [...this.#holds.values()].map(openLine).join(''),
+      preamble: () => this.#preamble(),
       ...(options.write === undefined ? {} : { write: options.write }),
     })
     this.#reserve = new Reserve(join(directory, 'reserve'), options.reserveBytes ?? 16 * MIB)
@@ -132,7 +136,7 @@ export class Journal implements FactSink {
     if (fact.t === 'hold') this.#holds.set(attemptKey(fact.identity), fact)
     else this.#facts.push(fact)
     if (fact.t === 'settle' || fact.t === 'void') this.#holds.delete(attemptKey(fact.event))
-    const line = lineOf(fact)
+    const line = this.#lineBefore(fact) + factLine(fact)
     this.#lines.push(line)
     this.#waitingCharacters += line.length
     this.#turn ??= setImmediate(() => this.#flush())
@@ -170,6 +174,11 @@ export class Journal implements FactSink {
     await new Promise<void>((resolve) => this.#sync.finish(resolve))
   }
 
+  #lineBefore(fact: Fact): string {
+    if (fact.t === 'hold') return this.#places.lineBefore(fact.charges)
+    return 'event' in fact ? this.#places.lineBefore(fact.event.charges) : ''
+  }
+
   #waits(): boolean {
     return this.#writer.hasUnwritten || this.#lines.length > 0
   }
@@ -203,6 +212,13 @@ export class Journal implements FactSink {
     }
     this.#recent.written(start, this.#writer.end)
     this.#waitingCharacters = 0
+    if (this.#lines.length === 0) this.#places.written()
+  }
+
+  /** What every file begins with, so that it can be read without those before it. */
+  #preamble(): string {
+    const holds = [...this.#holds.values()]
+    return headerLine(this.id) + this.#places.begin(holds.map(({ charges }) => charges)) + holds.map(openLine).join('')
   }
 
   #writeFailed(error: Error): void {
@@ -238,11 +254,6 @@ export class Journal implements FactSink {
       }
     }
   }
-}
-
-function lineOf(fact: Fact): string {
-  if (!('event' in fact)) return `${JSON.stringify(fact)}\n`
-  return `{"t":"${fact.t}","event":${fact.json ?? JSON.stringify(fact.event)}}\n`
 }
 
 /** What holds and their resolutions are matched by. */

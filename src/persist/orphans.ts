@@ -1,7 +1,8 @@
 /**
  * Orphans: holds whose request died with its process. What they are charged is a policy, since nobody knows any more what was used.
  */
-import type { ChargeLine, EventFact, HoldFact } from '../ledger/facts.ts'
+import { type ChargeLine, linesOf } from '../ledger/charges.ts'
+import type { EventFact, HoldFact } from '../ledger/facts.ts'
 
 /** `input`: the input estimate, since the provider has most likely read it; `hold`: all that was held; `void`: nothing. */
 export type OrphanPolicy = 'input' | 'hold' | 'void'
@@ -29,7 +30,7 @@ export function resolveOrphan(hold: HoldFact, policy: OrphanPolicy, now: number)
       requests: isVoid ? 0 : 1,
       latencyMs: 0,
       ttftMs: null,
-      charges: isVoid ? [] : hold.charges.map((line) => (isWhole ? whole(line) : input(line, hold))),
+      charges: isVoid ? [] : linesOf(hold.charges).map((line) => (isWhole ? whole(line) : input(line, hold))),
     },
   }
 }

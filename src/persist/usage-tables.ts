@@ -1,6 +1,7 @@
 /** The tables of `migrations/0002_usage`: what the gateway writes behind. */
 import type { ColumnType, Generated } from 'kysely'
-import type { ChargeLine, NoticeKind, UsageSource } from '../ledger/facts.ts'
+import type { ChargeLine } from '../ledger/charges.ts'
+import type { NoticeKind, UsageSource } from '../ledger/facts.ts'
 import type { Metric } from '../store/entities.ts'
 import type { Json, Optional, Time, TimeOrNull, TimeWithDefault } from './column-forms.ts'
 

@@ -71,7 +71,7 @@ export function requestHeaders(
 ): HeaderList {
   const headers: HeaderList = []
   const perConnection = namedBy(client.connection)
-  const own = new Map(Object.entries(provider.headers).map(([name, value]) => [name.toLowerCase(), value]))
+  const own = ownHeadersOf(provider)
   for (const name in client) {
     const value = client[name]
     if (value === undefined || NOT_TO_PROVIDERS.has(name) || NOT_TO_PROVIDERS_PREFIX.test(name)) continue
@@ -96,6 +96,18 @@ export function requestHeaders(
   if (provider.kind === 'sim') headers.push('x-bursar-request-id', requestId)
   for (const [name, value] of own) headers.push(name, value)
   return headers
+}
+
+const ownHeaders = new WeakMap<Candidate['provider'], ReadonlyMap<string, string>>()
+
+/** The headers that an admin has set for a provider, their names in lower case. */
+function ownHeadersOf(provider: Candidate['provider']): ReadonlyMap<string, string> {
+  let own = ownHeaders.get(provider)
+  if (own === undefined) {
+    own = new Map(Object.entries(provider.headers).map(([name, value]) => [name.toLowerCase(), value]))
+    ownHeaders.set(provider, own)
+  }
+  return own
 }
 
 /** Makes headers that came several times what their readers take them for, as Node.js does: the first type counts, codings are a list. */
@@ -130,11 +142,10 @@ export function servedHeaders(
   cost: NanoUsd | null,
 ): Record<string, string> {
   const { provider, model } = candidate
-  const served = {
-    'x-bursar-provider': provider.name,
-    ...(model === '' ? {} : { 'x-bursar-model': headerValue(model) }),
-  }
-  return cost === null ? served : { ...served, 'x-bursar-cost-usd': formatUsd(cost) }
+  const served: Record<string, string> = { 'x-bursar-provider': provider.name }
+  if (model !== '') served['x-bursar-model'] = headerValue(model)
+  if (cost !== null) served['x-bursar-cost-usd'] = formatUsd(cost)
+  return served
 }
 
 /** A name as a header can carry it: printable ASCII as it is, everything else percent-encoded. */

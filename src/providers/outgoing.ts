@@ -17,10 +17,12 @@ export function outgoingCall(
   const { facts, requestId } = request
   const { origin, path } = targetFor(admitted)
   const { body, headers: ofBody } = outgoingBody(facts, candidate, options.insertedCeiling)
+  const sent = requestHeaders(headers, candidate, facts.format, requestId)
+  sent.push(...ofBody)
   const call: Dispatcher.DispatchOptions = {
     path,
     method: facts.unmetered?.method ?? 'POST',
-    headers: [...requestHeaders(headers, candidate, facts.format, requestId), ...ofBody],
+    headers: sent,
     body,
     headersTimeout: headersTimeoutOf(admitted, options),
     bodyTimeout: options.idleTimeoutMs,

@@ -2,8 +2,9 @@
  * Settle: how an attempt ended → what it is charged. DESIGN section 8's table, as data. Pure.
  */
 import type { Estimate } from '../admission/estimate.ts'
+import type { Amounts } from '../ledger/charges.ts'
 import type { UsageSource } from '../ledger/facts.ts'
-import { type Amounts, amountsOf } from '../ledger/hold.ts'
+import { amountsOf } from '../ledger/hold.ts'
 import type { Price } from '../pricing/price.ts'
 import { METRICS } from '../store/entities.ts'
 import { type NanoUsd, ZERO_USD } from '../units/money.ts'

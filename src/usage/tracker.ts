@@ -7,8 +7,9 @@
 import type { Admitted } from '../admission/admission.ts'
 import { accept, type Result } from '../admission/decision.ts'
 import type { RequestFacts } from '../admission/request-facts.ts'
+import { type Charges, PlacedCharges } from '../ledger/charges.ts'
 import type { FactSink, UsageEvent } from '../ledger/facts.ts'
-import { chargeLines, type Hold, type ResolveOutcome } from '../ledger/hold.ts'
+import { type Hold, heldAt, type ResolveOutcome } from '../ledger/hold.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { METRICS } from '../store/entities.ts'
 import { familyOf, type ModelFamilies } from '../store/selectors.ts'
@@ -41,7 +42,7 @@ export interface AttemptEnd {
   readonly ending: Ending
   /** No further attempt follows: the request has ended with it. */
   readonly last: boolean
-  /** The event as JSON, its charges last. */
+  /** The event as JSON, without its charges. */
   readonly json: string
 }
 
@@ -162,8 +163,7 @@ export class UsageTracker {
     const { admitted } = attempt
     const { usage, cost, amounts, requests, success } = resolution
     const { clock } = this.#parts
-    const charges = source === null ? [] : chargeLines(admitted.hold.charges, amounts)
-    const event: UsageEvent = {
+    const event: Omit<UsageEvent, 'charges'> & { charges: Charges } = {
       ...admitted.identity,
       endedAt: clock.now(),
       status: end.status,
@@ -180,10 +180,12 @@ export class UsageTracker {
       requests,
       latencyMs: Math.round(clock.elapsed() - attempt.startedAt),
       ttftMs: attempt.firstByteAt === null ? null : Math.round(attempt.firstByteAt - attempt.startedAt),
-      charges,
+      // They have their place in the object from the start, and come when the JSON, which leaves them out, is made.
+      charges: undefined as unknown as Charges,
     }
-    if (source === 'reported') this.#learn(admitted, usage.inputTokens)
     const json = JSON.stringify(event)
+    event.charges = source === null ? [] : new PlacedCharges(admitted.hold.places, amounts, false)
+    if (source === 'reported') this.#learn(admitted, usage.inputTokens)
     this.#append({ t: source === null ? 'void' : 'settle', event, json })
     const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, last, json }
     this.#keep(admitted, end)
@@ -311,8 +313,9 @@ export class Attempt {
 }
 
 function overageOf(hold: Hold, cost: bigint): bigint {
-  const held = hold.charges.find(({ metric }) => metric === COST)
-  return held !== undefined && cost > held.amount ? cost - held.amount : 0n
+  const index = hold.places.list.findIndex(({ metric }) => metric === COST)
+  const held = index === -1 ? null : heldAt(hold, index)
+  return held !== null && cost > held ? cost - held : 0n
 }
 
 function overheadOf({ admitted, startedAt }: Attempt): number | null {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Admitted } from '../../src/admission/admission.ts'
 import { RATE_LIMITER } from '../../src/admission/gate.ts'
+import { linesOf } from '../../src/ledger/charges.ts'
 import { FactSinkUnavailable } from '../../src/ledger/facts.ts'
 import { amountsOf, NOTHING } from '../../src/ledger/hold.ts'
 import type { Limit } from '../../src/store/entities.ts'
@@ -119,7 +120,8 @@ describe('a request', () => {
     const engine = new Engine()
     const limit = engine.limit({ metric: 'tokens', max: 1_000n, window: '1m' })
     const { hold, identity } = engine.admit({ stream: true, tags: ['a'] })
-    assert.deepEqual(engine.facts.of('hold'), [
+    const facts = engine.facts.of('hold').map((fact) => ({ ...fact, charges: linesOf(fact.charges) }))
+    assert.deepEqual(facts, [
       {
         t: 'hold',
         identity,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Alert } from '../../src/alerts/alert.ts'
 import { Alerts, type SaidAlert } from '../../src/alerts/limit-alerts.ts'
-import type { ChargeLine } from '../../src/ledger/facts.ts'
+import { PlacedCharges } from '../../src/ledger/charges.ts'
 import { amountsOf } from '../../src/ledger/hold.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Meters } from '../../src/ledger/meters.ts'
@@ -51,11 +51,8 @@ export function world({ rememberedMax, meters = 512 }: { rememberedMax?: number;
       const chain = [{ limit, meter, metric: METRICS.indexOf(limit.metric), enforced: limit.mode === 'enforce' }]
       const held = ledger.hold({ requestId: newId(), attempt: 1, chain, amounts, deadline: 1e9 }, clock.now())
       assert.ok(held.ok)
-      const charges = held.hold.charges.map(
-        ({ windowStart }): ChargeLine => [limit.id, limit.countNumber, windowStart, limit.metric, `${amount}`],
-      )
       ledger.settle(held.hold, amounts)
-      alerts.look({ charges })
+      alerts.look({ charges: new PlacedCharges(held.hold.places, amounts, false) })
     },
     /** @param said what the books know to have been told */
     restart(said: readonly SaidAlert[] = []) {

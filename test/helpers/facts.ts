@@ -1,12 +1,6 @@
 /** Journal facts for tests: complete, with the fields a test cares about on top. */
-import type {
-  AttemptIdentity,
-  ChargeLine,
-  CorrectFact,
-  EventFact,
-  HoldFact,
-  UsageEvent,
-} from '../../src/ledger/facts.ts'
+import type { ChargeLine } from '../../src/ledger/charges.ts'
+import type { AttemptIdentity, CorrectFact, EventFact, HoldFact, UsageEvent } from '../../src/ledger/facts.ts'
 import { newId } from '../../src/units/id.ts'
 
 function identity(fields: Partial<AttemptIdentity> = {}): AttemptIdentity {

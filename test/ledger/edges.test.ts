@@ -1,7 +1,7 @@
 /** The corners of the ledger: clocks set back, totals that fill their 64 bits, ends that come late, handles that are out of date. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { amountsOf, type ChainLimit } from '../../src/ledger/hold.ts'
+import { amountsOf, type ChainLimit, heldAt } from '../../src/ledger/hold.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Meters } from '../../src/ledger/meters.ts'
 import { type Limit, METRICS, type Metric } from '../../src/store/entities.ts'
@@ -53,7 +53,7 @@ describe('a clock set back', () => {
     assert.equal(bench.tryHold([link], { requests: 2n }, NOW).ok, false)
     bench.elapsed += SECOND
     const again = bench.hold([link], { requests: 1n }, NOW)
-    assert.equal(again.charges[0]?.windowStart, early.charges[0]?.windowStart, 'the same window, a second time')
+    assert.equal(again.places.list[0]?.windowStart, early.places.list[0]?.windowStart, 'the same window, a second time')
     bench.ledger.settle(early, amountsOf({ requests: 1n }))
     const { held, posted, lifetime } = bench.read(limit)
     assert.deepEqual([held, posted, lifetime], [1n, 0n, 1n])
@@ -97,7 +97,7 @@ describe('totals near 2^63', () => {
     const link = bench.link(limit)
     const holds = Array.from({ length: 12 }, () => bench.hold([link], { cost: 10n ** 18n }))
     assert.equal(bench.read(limit).held, MOST)
-    assert.equal(holds.at(-1)?.charges[0]?.amount, 0n, 'the last one found no room')
+    assert.equal(heldAt(holds.at(-1) ?? assert.fail('held'), 0), 0n, 'the last one found no room')
     assert.deepEqual(bench.ledger.violations(), [])
     for (const hold of holds) bench.ledger.void(hold)
     assert.deepEqual([bench.read(limit).held, bench.read(limit).posted], [0n, 0n])
@@ -286,7 +286,7 @@ test('T17 a limit that was unreadable for a while counts elsewhere: what was in 
   const open = bench.hold([bench.link(limit)], { tokens: 40n })
   bench.ledger.track({ ...limit, spec: null, invalid: 'window' }, NOW)
   const other = bench.link(aLimit({ metric: 'tokens', max: 100n }))
-  assert.equal(other.meter.slot, open.charges[0]?.slot, 'the slot is used again')
+  assert.equal(other.meter.slot, open.places.list[0]?.slot, 'the slot is used again')
   const mended = bench.link(limit)
   const to = { requestId: 'r', attempt: 2, chain: [mended], amounts: amountsOf({ tokens: 101n }), deadline: 0 }
   assert.equal(bench.ledger.move(open, amountsOf({ tokens: 5n }), to, NOW).ok, false)

@@ -1,7 +1,8 @@
 /** One thread of `threads.test.ts`: holds and resolves on limits that it shares with the others, and reports what it was given. */
 import assert from 'node:assert/strict'
 import { parentPort, workerData } from 'node:worker_threads'
-import { type Amounts, type ChainLimit, type Hold, type Meter, NOTHING } from '../../src/ledger/hold.ts'
+import type { Amounts } from '../../src/ledger/charges.ts'
+import { type ChainLimit, type Hold, type Meter, NOTHING } from '../../src/ledger/hold.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Meters } from '../../src/ledger/meters.ts'
 import { type Limit, METRICS } from '../../src/store/entities.ts'
@@ -43,7 +44,7 @@ function work({ buffer, shared, admissions, seed }: ThreadWork): ThreadReport {
     const { hold, amounts } = ended
     const actual = random.chance(0.3) ? NOTHING : amounts.map((amount) => (random.chance(0.5) ? amount : amount / 2n))
     assert.equal(actual === NOTHING ? ledger.void(hold) : ledger.settle(hold, actual), 'done')
-    for (const { limit, metric } of hold.charges) {
+    for (const { limit, metric } of hold.places.list) {
       const position = positions.get(limit.id) as number
       posted[position] = (posted[position] as bigint) + (actual[metric] as bigint)
     }

@@ -133,7 +133,7 @@ test('a journal of another version stops the start with file, position and what 
     ['7', 'version 7'],
     ['null', 'an unknown version'],
   ]) {
-    writeFileSync(path, text.replace('"version":1', `"version":${version}`))
+    writeFileSync(path, text.replace('"version":2', `"version":${version}`))
     await assert.rejects(open(t, dataDir, { databaseUrl }), (error: Error) => {
       assert.match(
         error.message,

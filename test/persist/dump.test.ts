@@ -4,13 +4,16 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { sql } from 'kysely'
-import type { ChargeLine, Fact } from '../../src/ledger/facts.ts'
+import type { ChargeLine } from '../../src/ledger/charges.ts'
+import type { Fact } from '../../src/ledger/facts.ts'
 import type { Database } from '../../src/persist/database.ts'
 import { Partitions } from '../../src/persist/partitions.ts'
 import { lowestIdAt, newId } from '../../src/units/id.ts'
 import { inTheBooks, testBooks } from '../helpers/books.ts'
 import { forEachDatabase } from '../helpers/databases.ts'
+import { aLimit } from '../helpers/entities.ts'
 import { corrected, held, settled } from '../helpers/facts.ts'
+import { placedFacts, somePlaces } from '../helpers/placed.ts'
 
 const HOUR = 3_600_000
 const [limitA, limitB] = [newId(), newId()]
@@ -121,6 +124,46 @@ forEachDatabase((kind, open) => {
     )
   })
 
+  test('charges on shared places land like any others, from memory and from the files', async (t) => {
+    const database = await open(t)
+    const books = testBooks(t, database)
+    const places = somePlaces(NOON)
+    const [requests, tokens, cost] = places.list.map(({ limit }) => limit.id)
+    const facts = [1n, 2n].flatMap((n) => placedFacts(places, { requests: 1n, tokens: n, cost: 0n }))
+    await books.write(facts)
+    await books.dump.run()
+    const [hold, later] = placedFacts(places, { cost: 2n ** 62n })
+    await books.write([hold, later])
+    await books.journal.close()
+    const again = testBooks(t, database, { directory: books.directory })
+    await again.dump.run()
+    const rows = await database.db.selectFrom('usage_events').select('charges').execute()
+    const byAmount = (charges: readonly ChargeLine[]) => Number(charges.at(-1)?.[4])
+    assert.deepEqual(
+      rows.map(({ charges }) => charges).sort((a, b) => byAmount(a) - byAmount(b)),
+      [
+        [
+          [requests, 1, NOON, 'requests', '1'],
+          [tokens, 1, NOON, 'tokens', '1'],
+        ],
+        [
+          [requests, 1, NOON, 'requests', '1'],
+          [tokens, 1, NOON, 'tokens', '2'],
+        ],
+        [[cost, 1, NOON, 'cost', '4611686018427387904']],
+      ],
+    )
+    const { usage } = await inTheBooks(database)
+    assert.deepEqual(
+      new Map(usage.map(({ limit_id, posted }) => [limit_id, posted])),
+      new Map([
+        [requests, 2n],
+        [tokens, 3n],
+        [cost, 2n ** 62n],
+      ]),
+    )
+  })
+
   test('F09 F10 whatever breaks around a COMMIT, and however often it is tried, every fact counts exactly once', async (t) => {
     const real = await open(t)
     await fc.assert(
@@ -139,8 +182,13 @@ forEachDatabase((kind, open) => {
           const [limit, virtualKeyId] = [newId(), newId()]
           let count = 0
           for (const { facts, fail, restart } of turns) {
-            const charges = [charge(limit, 7)]
-            const settlements = Array.from({ length: facts }, () => settled({ virtualKeyId, charges }))
+            // On the place that they share, as a running gateway's are, or line by line, as those of orphans are.
+            const places = somePlaces(NOON, [aLimit({ id: limit, metric: 'cost', max: 1n })])
+            const settlements = Array.from({ length: facts }, (_, at) =>
+              at % 2 === 0
+                ? placedFacts(places, { cost: 7n }, { virtualKeyId })[1]
+                : settled({ virtualKeyId, charges: [charge(limit, 7)] }),
+            )
             // The same attempt settled twice by two paths is one event.
             await books.write([...settlements, ...settlements.slice(0, 1)])
             count += facts

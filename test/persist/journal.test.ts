@@ -18,6 +18,7 @@ import fc from 'fast-check'
 import { type Fact, FactSinkUnavailable } from '../../src/ledger/facts.ts'
 import { Journal, type JournalOptions } from '../../src/persist/journal.ts'
 import { JournalError, readBatch } from '../../src/persist/journal-reader.ts'
+import { PlacesRead } from '../../src/persist/segments.ts'
 import { silentLog } from '../../src/units/log.ts'
 import { temporaryDirectory } from '../helpers/databases.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -343,7 +344,7 @@ describe('reading what a crash has left', () => {
     await journal.close()
     const text = readFileSync(lastFile(directory), 'utf8')
     for (const [from, to] of [
-      ['"version":1', '"version":2'],
+      ['"version":2', '"version":3'],
       [journal.id, journal.id.replace(/.$/, journal.id.endsWith('0') ? '1' : '0')],
     ] as const) {
       writeFileSync(lastFile(directory), text.replace(from, to))
@@ -393,7 +394,10 @@ describe('reading what a crash has left', () => {
         const segments = whole.segments
           .filter(({ start }) => start < cut)
           .map((segment) => ({ ...segment, size: Math.min(segment.size, cut - segment.start) }))
-        const batch = readBatch({ id: whole.id, segments, end: cut }, 0, { factsMax: 100, holds: false })
+        const batch = readBatch({ id: whole.id, segments, end: cut, placesRead: new PlacesRead() }, 0, {
+          factsMax: 100,
+          holds: false,
+        })
         assert.deepEqual(batch.facts, facts.slice(0, lines.filter((end) => end <= cut).length))
         assert.ok(batch.torn <= 1)
         assert.equal(batch.end, cut)

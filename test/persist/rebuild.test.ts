@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
-import type { ChargeLine } from '../../src/ledger/facts.ts'
+import type { ChargeLine } from '../../src/ledger/charges.ts'
 import { Partitions } from '../../src/persist/partitions.ts'
 import { Pruner } from '../../src/persist/pruner.ts'
 import { compareBooks, rebuildBooks } from '../../src/persist/rebuild.ts'

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { appendFileSync, readFileSync, truncateSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
 import fc from 'fast-check'
-import type { ChargeLine, HoldFact } from '../../src/ledger/facts.ts'
+import { type ChargeLine, linesOf } from '../../src/ledger/charges.ts'
+import type { HoldFact } from '../../src/ledger/facts.ts'
 import { type OrphanPolicy, resolveOrphan } from '../../src/persist/orphans.ts'
 import { recover } from '../../src/persist/recover.ts'
 import { METRICS } from '../../src/store/entities.ts'
@@ -28,7 +29,7 @@ describe('what an orphan is charged', () => {
   const amounts = (policy: OrphanPolicy) => {
     const { t, event } = resolveOrphan(held({}, chargesOnAll()), policy, 5)
     const { inputTokens, outputTokens, costNanoUsd, requests, usageSource } = event
-    const charges = Object.fromEntries(event.charges.map(([, , , metric, amount]) => [metric, amount]))
+    const charges = Object.fromEntries(linesOf(event.charges).map(([, , , metric, amount]) => [metric, amount]))
     return { t, inputTokens, outputTokens, costNanoUsd, requests, usageSource, charges }
   }
 

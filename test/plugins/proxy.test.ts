@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { linesOf } from '../../src/ledger/charges.ts'
 import { formatUsd } from '../../src/units/money.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startGateway } from '../helpers/gateway.ts'
@@ -47,7 +48,7 @@ describe('a collected answer', () => {
     )
     assert.deepEqual([event?.usageSource, event?.requests, event?.overageNanoUsd], ['reported', 1, '0'])
     assert.deepEqual(event?.tags, ['a', 'b'])
-    const charged = Object.fromEntries((event?.charges ?? []).map((line) => [line[3], line[4]]))
+    const charged = Object.fromEntries(linesOf(event?.charges ?? []).map((line) => [line[3], line[4]]))
     assert.deepEqual(charged, {
       requests: '1',
       tokens: '46',
@@ -379,7 +380,7 @@ describe('a provider’s error', () => {
     assert.equal(gateway.meter('cost').posted, 0n)
     const [event] = gateway.events()
     assert.deepEqual(
-      [event?.status, event?.success, event?.usageSource, event?.requests, event?.charges.length],
+      [event?.status, event?.success, event?.usageSource, event?.requests, linesOf(event?.charges ?? []).length],
       [400, false, null, 0, 0],
     )
     assert.equal(gateway.facts.of('void').length, 1)

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test'
 import officeHours from '../../examples/office-hours.ts'
 import { Extensions } from '../../src/extension/extensions.ts'
 import type { Hooks, SettledEvent } from '../../src/extension/hooks.ts'
+import { linesOf } from '../../src/ledger/charges.ts'
 import { startSim } from '../../src/sim/server.ts'
 import type { Log } from '../../src/units/log.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -126,7 +127,7 @@ test('after settlement every plugin sees the event, whatever another one does, a
   await eventually(() => assert.equal(gateway.extensions.failures.length, 2))
   const [event] = gateway.events()
   const { charges, ...told } = event ?? assert.fail('an event')
-  assert.ok(charges.length > 0)
+  assert.ok(linesOf(charges).length > 0)
   assert.deepEqual(seen, [told])
   assert.deepEqual(gateway.extensions.failures.map(({ plugin }) => plugin).sort(), ['hangs', 'throws'])
 })

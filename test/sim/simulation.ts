@@ -5,7 +5,8 @@
  * their numbers. Everything that happens is a function of the seed.
  */
 import assert from 'node:assert/strict'
-import { type Amounts, type ChainLimit, chargeLines, type Hold } from '../../src/ledger/hold.ts'
+import { type Amounts, linesOf } from '../../src/ledger/charges.ts'
+import { type ChainLimit, chargesOf, type Hold } from '../../src/ledger/hold.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Meters } from '../../src/ledger/meters.ts'
 import { type Limit, METRICS, type Metric } from '../../src/store/entities.ts'
@@ -349,7 +350,7 @@ class Simulation {
         book.limit.metric,
         `${amount}`,
       ])
-      assert.deepEqual(chargeLines(outcome.hold.charges), known)
+      assert.deepEqual(linesOf(chargesOf(outcome.hold)), known)
     }
     for (const { book, enforced } of links) {
       if (book.gone) continue

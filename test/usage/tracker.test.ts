@@ -4,6 +4,7 @@ import type { Admitted } from '../../src/admission/admission.ts'
 import { FULL_ACCESS } from '../../src/auth/access.ts'
 import { ANONYMOUS } from '../../src/auth/principal.ts'
 import { createGovernance } from '../../src/governance.ts'
+import { linesOf } from '../../src/ledger/charges.ts'
 import type { UsageEvent } from '../../src/ledger/facts.ts'
 import { defaultSettings } from '../../src/schemas/settings.ts'
 import { ManualClock } from '../../src/units/clock.ts'
@@ -126,7 +127,7 @@ describe('usage tracker', () => {
     ledger.untrack(cost.id)
     attempt.end(outcome('complete', 200, { usage: REPORTED }))
     assert.equal(posted(cost), undefined)
-    const line = eventsOf(facts)[0]?.charges.find(([id]) => id === cost.id)
+    const line = linesOf(eventsOf(facts)[0]?.charges ?? []).find(([id]) => id === cost.id)
     assert.equal(line?.[4], COST.toString())
   })
 
