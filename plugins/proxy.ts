@@ -14,6 +14,7 @@ import { callOptionsOf } from '../src/providers/call-options.ts'
 import { Dispatcher } from '../src/providers/dispatcher.ts'
 import type { Exchange } from '../src/providers/exchange.ts'
 import { servedHeaders, switchingProtocols } from '../src/providers/headers.ts'
+import { inOnePiece } from '../src/providers/one-piece.ts'
 import { Pools } from '../src/providers/pools.ts'
 import { familyOf } from '../src/store/selectors.ts'
 import type { NanoUsd } from '../src/units/money.ts'
@@ -95,7 +96,7 @@ export default fp<ProxyOptions>(
         socket.write(switchingProtocols(reply.getHeaders() as OutgoingHttpHeaders))
       },
       answer(admitted, status, headers, body, cost) {
-        reply.code(status).headers(headers).headers(ownHeaders(admitted, cost)).send(body)
+        reply.code(status).headers(headers).headers(ownHeaders(admitted, cost)).send(inOnePiece(body))
       },
       begin(admitted, status, headers) {
         reply.headers(headers).headers(ownHeaders(admitted, null))

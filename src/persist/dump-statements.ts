@@ -212,8 +212,8 @@ function recordsetOf(rows: readonly string[], columns: string): RawBuilder<unkno
   if (text.includes('\\u0000')) {
     text = JSON.stringify(JSON.parse(`[${text}]`), (_key, value) => withoutNul(value)).slice(1, -1)
   }
-  // The brackets come there: put around the text here, they would copy all of it.
-  return sql`json_to_recordset(('[' || ${text} || ']')::json) as r(${sql.raw(columns)})`
+  // The brackets come there: put around the text here, they would copy all of it. Bytes, which wait for the database outside of the heap.
+  return sql`json_to_recordset(('[' || ${Buffer.from(text)} || ']')::json) as r(${sql.raw(columns)})`
 }
 
 function withoutNul(value: unknown): unknown {

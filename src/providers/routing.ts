@@ -7,16 +7,15 @@
 import { accept, type Result, refuse } from '../admission/decision.ts'
 import type { NativeCall, RequestFacts } from '../admission/request-facts.ts'
 import { UNMETERED } from '../admission/unmetered.ts'
-import { accessOf, FULL_ACCESS, type Grant } from '../auth/access.ts'
+import { accessOf, type Grant } from '../auth/access.ts'
 import type { Principal } from '../auth/principal.ts'
 import type { PriceBook } from '../pricing/price.ts'
 import { bareName } from '../store/bare-name.ts'
-import type { AccessRule, PriceOverride, Provider, ProviderKey } from '../store/entities.ts'
-import { compileGlob } from '../store/glob.ts'
+import type { PriceOverride, Provider, ProviderKey } from '../store/entities.ts'
 import type { StoredObject } from '../usage/stored-objects.ts'
 import type { Candidate, Route } from './candidate.ts'
-import { type Claim, claimOf, LACKS, LISTS } from './ownership.ts'
-import { speaks } from './registry.ts'
+import { chooseByName, modelNotAllowed, modelNotFound, type Option, providerNotAllowed, serves } from './choosing.ts'
+import { LISTS } from './ownership.ts'
 import type { RestingKeys } from './resting-keys.ts'
 import { drawByWeight } from './weights.ts'
 
@@ -26,6 +25,8 @@ export interface RoutingStore {
   readonly providers: ReadonlyMap<string, Provider>
   readonly prices: ReadonlyMap<string, PriceOverride>
   providerByName(name: string): Provider | null
+  /** Grows with every change. */
+  readonly version: number
 }
 
 export interface RoutingOptions {
@@ -40,14 +41,7 @@ export interface RoutingOptions {
   readonly now: number
 }
 
-type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel' | 'native'>
-
-/** A provider that a request may go to. */
-interface Option {
-  readonly provider: Provider
-  readonly grant: Grant
-  readonly claim: Claim
-}
+export type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel' | 'native'>
 
 /** Some APIs carry the model in the path, where such a name would lead elsewhere. */
 const DOT_SEGMENT = /(^|\/)\.{1,2}(\/|$)/
@@ -160,62 +154,6 @@ function checkNamed(
   return accept([{ provider, grant, claim: LISTS }])
 }
 
-function chooseByName(
-  principal: Principal,
-  facts: RoutedFacts,
-  model: string,
-  store: RoutingStore,
-  random: () => number,
-): Result<readonly Option[]> {
-  const access = accessOf(principal.key)
-  const rules = principal.key?.access ?? null
-  const serving = [...store.providers.values()].filter((provider) => serves(provider, facts))
-  const having: Provider[] = []
-  const options: Option[] = []
-  for (const provider of serving) {
-    const claim = isNamed(rules, provider, model) ? LISTS : claimOf(provider, model, store.prices.values())
-    if (claim === LACKS) continue
-    having.push(provider)
-    const grant = access.grantOf(provider.name, model)
-    if (grant !== null) options.push({ provider, grant, claim })
-  }
-  if (options.length > 0) return accept(access === FULL_ACCESS ? surest(options) : weighted(options, random))
-
-  // Nobody: because of the provider, because of the model, or because nobody has it.
-  const concerned = having.length > 0 ? having : serving
-  const allowed = concerned.filter(({ name }) => access.allowsProvider(name))
-  if (allowed.length === 0 && concerned.length > 0) return providerNotAllowed()
-  if (concerned.length > 0 && allowed.every(({ name }) => access.grantOf(name, model) === null))
-    return modelNotAllowed()
-  return modelNotFound()
-}
-
-function serves({ enabled, kind }: Provider, { format, endpoint }: RoutedFacts): boolean {
-  return enabled && speaks(kind, format, endpoint)
-}
-
-/** Whether an admin has put this very model on the key's list for the provider: then the provider has it, whatever lists say. */
-function isNamed(rules: readonly AccessRule[] | null, provider: Provider, model: string): boolean {
-  if (rules === null) return false
-  return rules.some(
-    ({ provider: name, models }) =>
-      compileGlob(name.toLowerCase())(provider.name.toLowerCase()) &&
-      models?.some((pattern) => pattern !== '*' && compileGlob(pattern.toLowerCase())(model.toLowerCase())),
-  )
-}
-
-/** By the key's weights; where none of the options has one, as if there were no weights. */
-function weighted(options: readonly Option[], random: () => number): readonly Option[] {
-  const drawn = drawByWeight(options, ({ grant }) => grant.weight ?? 0, random)
-  return drawn.length > 0 ? drawn : surest(options)
-}
-
-/** The options with the best claim, in the order in which their providers were made. */
-function surest(options: readonly Option[]): readonly Option[] {
-  const best = Math.max(...options.map(({ claim }) => claim))
-  return options.filter(({ claim }) => claim === best)
-}
-
 /** The provider's keys that may be used, drawn by weight; `null` stands for a provider that wants none. */
 function keysOf({ keys }: Provider, { keyIds }: Grant, random: () => number): readonly (ProviderKey | null)[] {
   const any = keyIds === null || keyIds.includes('*')
@@ -223,16 +161,4 @@ function keysOf({ keys }: Provider, { keyIds }: Grant, random: () => number): re
   const usable = any ? keys : keys.filter(({ id }) => keyIds.includes(id))
   const drawn = drawByWeight(usable, ({ weight }) => weight, random)
   return drawn.length > 0 ? drawn : usable
-}
-
-function providerNotAllowed(): Result<never> {
-  return refuse('provider_not_allowed', 'This key may not use the provider of this model.', { param: 'model' })
-}
-
-function modelNotAllowed(): Result<never> {
-  return refuse('model_not_allowed', 'This key may not use this model.', { param: 'model' })
-}
-
-function modelNotFound(): Result<never> {
-  return refuse('model_not_found', 'No provider serves this model in this format.', { param: 'model' })
 }

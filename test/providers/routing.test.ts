@@ -292,3 +292,26 @@ describe('the list of models', () => {
     )
   })
 })
+
+test('what has changed in the store counts with the next request, and what another store says never does', () => {
+  const [first, second] = [aProvider({ name: 'openai', kind: 'openai' }), aProvider({ name: 'other', kind: 'openai' })]
+  const changing = { ...storeOf({ providers: [first] }), version: 1 }
+  const names = (store: ReturnType<typeof storeOf>) => {
+    const found = route(who(null), { format: 'openai', endpoint: 'chat', requestedModel: 'gpt-4o' }, store, {
+      aliases: new Map(),
+      random: () => 0,
+      prices: new GenaiPriceBook(store, null),
+      resting: { last: (candidates) => candidates },
+      now: NOW,
+    })
+    return found.ok ? found.value.map((candidate) => candidate.provider.name) : found.refusal.code
+  }
+  assert.deepEqual(names(changing), ['openai'])
+  changing.providers.set(second.id, second)
+  changing.version += 1
+  assert.deepEqual(names(changing), ['openai', 'other'])
+  assert.deepEqual(names(storeOf({ providers: [second] })), ['other'])
+  changing.providers.clear()
+  changing.version += 1
+  assert.equal(names(changing), 'model_not_found')
+})
