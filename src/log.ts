@@ -55,13 +55,14 @@ export function fieldsTo(log: Log): WriteFields {
   }
 }
 
-let [timeAt, timeText] = [0, '']
+let [second, secondText] = [0, '']
 
-/** `,"time":"…"`: most lines share their millisecond with others. */
+/** `,"time":"…"`: most lines share their second with others. */
 function timeField(): string {
   const now = Date.now()
-  if (now !== timeAt) [timeAt, timeText] = [now, `,"time":"${new Date(now).toISOString()}"`]
-  return timeText
+  const ms = now % 1_000
+  if (now - ms !== second) [second, secondText] = [now - ms, `,"time":"${new Date(now).toISOString().slice(0, -4)}`]
+  return `${secondText}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms}Z"`
 }
 
 /** Most characters of a turn's lines that wait for its end. */

@@ -149,8 +149,12 @@ function sorted(facts: readonly Fact[]): Sorted {
 }
 
 /** The events that were inserted, each once. */
-function newOnes(events: readonly EventFact[], inserted: readonly { id: string; attempt: number }[]): EventFact[] {
-  const fresh = new Set(inserted.map(({ id, attempt }) => `${id}/${attempt}`))
+function newOnes(
+  events: readonly EventFact[],
+  inserted: Awaited<ReturnType<typeof insertEvents>>,
+): readonly EventFact[] {
+  if (inserted === null) return events
+  const fresh = new Set(inserted.map(([requestId, attempt]) => `${requestId}/${attempt}`))
   return matched(fresh, events, ({ event }) => `${event.requestId}/${event.attempt}`)
 }
 

@@ -37,8 +37,11 @@ export async function movePosition(trx: Trx, journalId: string, from: number, to
   return numUpdatedRows === 1n
 }
 
-/** Adds the events that are not there yet and returns the (request id, attempt) of those. */
-export async function insertEvents(trx: Trx, events: readonly EventFact[]): Promise<{ id: string; attempt: number }[]> {
+/** Adds the events that are not there yet and returns the (request id, attempt) of those; null when that is all of them, each once. */
+export async function insertEvents(
+  trx: Trx,
+  events: readonly EventFact[],
+): Promise<readonly (readonly [requestId: string, attempt: number])[] | null> {
   const rows = recordsetOf(
     events.map(rowOf),
     `"requestId" uuid, attempt integer, "endedAt" double precision, "virtualKeyId" uuid, "userId" uuid, "teamId" uuid,
@@ -48,8 +51,8 @@ export async function insertEvents(trx: Trx, events: readonly EventFact[]): Prom
      "overageNanoUsd" bigint, "usageSource" text, requests integer, "latencyMs" double precision,
      "ttftMs" double precision, charges json`,
   )
-  const inserted = await sql<{ id: string; attempt: number }>`
-    insert into usage_events (
+  const { rows: inserted } = await sql<{ ids: [string, number][] | null }>`
+    with inserted as (insert into usage_events (
       request_id, attempt, ended_at, virtual_key_id, user_id, team_id, customer_id, provider, provider_key_id, model, endpoint,
       stream, tags, status, success, refused_code, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
       reasoning_tokens, cost_nano_usd, overage_nano_usd, usage_source, requests, latency_ms, ttft_ms, charges)
@@ -60,8 +63,10 @@ export async function insertEvents(trx: Trx, events: readonly EventFact[]): Prom
       round("latencyMs")::integer, round("ttftMs")::integer, charges
     from ${rows}
     on conflict do nothing
-    returning request_id as id, attempt`.execute(trx)
-  return inserted.rows
+    returning request_id, attempt)
+    select case when count(*) < ${events.length} then coalesce(json_agg(json_build_array(request_id, attempt)), '[]') end as ids
+    from inserted`.execute(trx)
+  return inserted[0]?.ids ?? null
 }
 
 function rowOf({ event, json }: EventFact): string {

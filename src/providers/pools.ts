@@ -7,6 +7,8 @@ export interface PoolOptions {
   readonly connectTimeoutMs: number
   /** Most connections to one origin; null = as many as there are calls. */
   readonly connectionsMax: number | null
+  /** For tests. */
+  readonly renewEveryMs?: number
 }
 
 /**
@@ -15,16 +17,23 @@ export interface PoolOptions {
  */
 const READ_AHEAD_BYTES = 0
 
-/** A pool keeps no connection object for longer than this after its last use. */
-const CLIENT_TTL_MS = 300_000
+/**
+ * A pool keeps an object for each connection that it has ever needed at once, so after a rush it is replaced. (undici's `clientTtl` does that
+ * too, and asks the clock for each of them with every call.)
+ */
+const RENEW_EVERY_MS = 300_000
 
 export class Pools {
   readonly #options: PoolOptions
   readonly #pools = new Map<string, Pool>()
+  /** Replaced, with calls of theirs still in flight. */
+  readonly #replaced = new Set<Pool>()
+  readonly #renewal: NodeJS.Timeout
   #closing = false
 
   constructor(options: PoolOptions) {
     this.#options = options
+    this.#renewal = setInterval(() => this.#renew(), options.renewEveryMs ?? RENEW_EVERY_MS).unref()
   }
 
   of(origin: string): Dispatcher {
@@ -36,7 +45,6 @@ export class Pools {
       pool = new Pool(origin, {
         connections: connectionsMax,
         connect,
-        clientTtl: CLIENT_TTL_MS,
         pipelining: 1,
         // One connection a call: a cut connection then is one cut call.
         allowH2: false,
@@ -50,7 +58,8 @@ export class Pools {
   /** Takes no more calls; waits for those in flight, at most so long, then breaks them off. Resolves when all have ended. */
   async close(withinMs: number): Promise<void> {
     this.#closing = true
-    const pools = [...this.#pools.values()]
+    clearInterval(this.#renewal)
+    const pools = [...this.#pools.values(), ...this.#replaced]
     const closed = Promise.all(pools.map((pool) => (pool.closed ? undefined : pool.close())))
     const { promise: destroyed, resolve } = Promise.withResolvers<unknown>()
     const late = setTimeout(() => {
@@ -61,6 +70,17 @@ export class Pools {
       await Promise.race([closed, destroyed])
     } finally {
       clearTimeout(late)
+    }
+  }
+
+  /** Calls to come get new pools; those in flight end in theirs. */
+  #renew(): void {
+    // A bounded pool stays: beside its successor it would go over the bound.
+    if (this.#options.connectionsMax !== null) return
+    for (const [origin, pool] of this.#pools) {
+      this.#pools.delete(origin)
+      this.#replaced.add(pool)
+      void pool.close().finally(() => this.#replaced.delete(pool))
     }
   }
 }

@@ -281,7 +281,6 @@ forEachDatabase((kind, open) => {
       settled({ requestId: 'not a uuid' }),
       settled({ charges: [charge(limitA, 2n ** 63n)] }),
       settled({ charges: [[limitA, 1, NOON, 'cost', 'twelve']] }),
-      settled({ requestId: newId().toUpperCase() }),
       { t: 'void', event: { ...good().event, endpoint: null } } as unknown as Fact,
     ]
     const facts: Fact[] = []
@@ -300,6 +299,21 @@ forEachDatabase((kind, open) => {
     )
     assert.match(kept[0].why, /invalid input syntax for type uuid/)
     assert.equal(dump.applied, journal.end)
+  })
+
+  test('an id in capitals lands once, also in a batch with events that are there already', async (t) => {
+    const database = await open(t)
+    const { write, dump, quarantine } = testBooks(t, database)
+    const [known, odd] = [settled({ charges: [charge(limitA, 1)] }), settled({ charges: [charge(limitA, 1)] })]
+    const capitals = { ...odd, event: { ...odd.event, requestId: odd.event.requestId.toUpperCase() } }
+    await write([known])
+    await dump.run()
+    await write([known, capitals, odd])
+    await dump.run()
+    const { events, usage } = await inTheBooks(database)
+    assert.equal(events.length, 2)
+    assert.equal(usage[0]?.posted, 2n)
+    assert.equal(quarantine.count, 0)
   })
 
   test('T11 F09 one impossible value among 5,000 facts, of keys and limits that are gone, in a month without a partition: the rest lands', async (t) => {

@@ -40,3 +40,27 @@ test('closing waits for calls in flight no longer than they take', async (t) => 
   assert.deepEqual(await Promise.all(calls), [null, null])
   await closed
 })
+
+test('an unbounded pool is replaced from time to time: calls in flight end in theirs, and closing waits for these too', async (t) => {
+  const upstream = await startUpstream(t, () => {})
+  const pools = new Pools({ connectTimeoutMs: 5_000, connectionsMax: null, renewEveryMs: 5 })
+  const before = pools.of(upstream.url)
+  const first = call(pools, upstream.url)
+  await eventually(() => assert.equal(upstream.received.length, 1))
+  await eventually(() => assert.notEqual(pools.of(upstream.url), before))
+  const closed = pools.close(600_000)
+  upstream.received[0]?.response.end()
+  assert.equal(await first, null)
+  await closed
+})
+
+test('a bounded pool stays the same, so that it keeps its bound', async (t) => {
+  const upstream = await startUpstream(t, ({ response }) => response.end())
+  const [bounded, other] = [1, null].map(
+    (connectionsMax) => new Pools({ connectTimeoutMs: 5_000, connectionsMax, renewEveryMs: 5 }),
+  ) as [Pools, Pools]
+  const [its, others] = [bounded.of(upstream.url), other.of(upstream.url)]
+  await eventually(() => assert.notEqual(other.of(upstream.url), others))
+  assert.equal(bounded.of(upstream.url), its)
+  await Promise.all([bounded.close(0), other.close(0)])
+})
