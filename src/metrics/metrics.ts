@@ -3,10 +3,11 @@
  *
  * Labels are bounded: providers and limits are an admin's, models see `series.ts`, codes are our own (F25). No key, no user's text (F23).
  */
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { UsageEvent } from '../ledger/facts.ts'
 import type { Names } from '../store/scope-name.ts'
 import { Definer, usd } from './definer.ts'
+import { Distribution } from './distribution.ts'
 import type { FullestLimits, LimitUse } from './fullest-limits.ts'
 import { defineLimits } from './limits.ts'
 import { defineOperations, type OperationsReading } from './operations.ts'
@@ -37,7 +38,7 @@ export class Metrics {
   readonly #refusals = new Map<string, number>()
   readonly #latency: PerProvider
   readonly #firstToken: PerProvider
-  readonly #overhead: Histogram
+  readonly #overhead = new Distribution(OVERHEAD_SECONDS)
   readonly #limits: Pick<FullestLimits, 'look'>
   /** The limits that this answer is about. */
   #looked: readonly LimitUse[] = []
@@ -51,12 +52,11 @@ export class Metrics {
     this.#addTraffic()
     this.#latency = this.#perProvider('bursar_upstream_latency_seconds', 'From forwarding to the end of the answer.')
     this.#firstToken = this.#perProvider('bursar_upstream_ttft_seconds', 'From forwarding to the first byte of a body.')
-    this.#overhead = new Histogram({
-      name: 'bursar_overhead_seconds',
-      help: 'From the last byte of a request to its being forwarded: what governance takes.',
-      buckets: OVERHEAD_SECONDS,
-      registers: [this.#registry],
-    })
+    this.#define.histogram(
+      'bursar_overhead_seconds',
+      'From the last byte of a request to its being forwarded: what governance takes.',
+      () => [[{}, this.#overhead]],
+    )
     defineLimits(this.#define, () => this.#looked, names)
     defineOperations(this.#define, operations)
   }
@@ -64,7 +64,7 @@ export class Metrics {
   /** An attempt has ended. */
   attemptEnded(event: UsageEvent, { overheadMs, expected }: AttemptTimes): void {
     this.#series.add(event, expected)
-    if (overheadMs !== null) this.#overhead.observe(overheadMs / 1_000)
+    if (overheadMs !== null) this.#overhead.add(overheadMs / 1_000)
     if (event.provider === null || event.status === null) return
     this.#latency(event.provider, event.latencyMs)
     if (event.ttftMs !== null) this.#firstToken(event.provider, event.ttftMs)
@@ -153,21 +153,17 @@ export class Metrics {
   }
 
   #perProvider(name: string, help: string): PerProvider {
-    const histogram = new Histogram({
-      name,
-      help,
-      labelNames: ['provider'],
-      buckets: SECONDS,
-      registers: [this.#registry],
+    const byProvider = new Map<string, Distribution>()
+    this.#define.histogram(name, help, function* () {
+      for (const [provider, distribution] of byProvider) yield [{ provider }, distribution] as const
     })
-    const children = new Map<string, { observe(value: number): void }>()
     return (provider, ms) => {
-      let child = children.get(provider)
-      if (child === undefined) {
-        child = histogram.labels(provider)
-        children.set(provider, child)
+      let distribution = byProvider.get(provider)
+      if (distribution === undefined) {
+        distribution = new Distribution(SECONDS)
+        byProvider.set(provider, distribution)
       }
-      child.observe(ms / 1_000)
+      distribution.add(ms / 1_000)
     }
   }
 }
