@@ -34,23 +34,12 @@ export interface Place {
   readonly windowNumber: number
 }
 
-let placesMade = 0
-
 /** The places of a chain, in its order, at one moment. */
 export class Places {
-  /** No other places of this process have it: what journal lines call them by. */
-  readonly number = ++placesMade
   readonly list: readonly Place[]
-  #heads: readonly string[] | null = null
 
   constructor(list: readonly Place[]) {
     this.list = list
-  }
-
-  /** The JSON of each place's lines, up to the amount: written with every event that the books take. */
-  get heads(): readonly string[] {
-    this.#heads ??= this.list.map((place) => JSON.stringify(chargeLine(place, 0n)).slice(0, -'0"]'.length))
-    return this.#heads
   }
 }
 
@@ -81,17 +70,6 @@ export class PlacedCharges {
     return lines
   }
 
-  /** The JSON of {@link lines}. */
-  text(): string {
-    const { list, heads } = this.places
-    let text = ''
-    for (let index = 0; index < list.length; index += 1) {
-      const amount = this.amountOn(list[index] as Place)
-      if (this.withNothing || amount !== 0n) text += `${text === '' ? '' : ','}${heads[index]}${amount}"]`
-    }
-    return `[${text}]`
-  }
-
   /** Whoever writes them without knowing the places writes them line by line. */
   toJSON(): ChargeLine[] {
     return this.lines()
@@ -102,10 +80,33 @@ export function chargeLine({ limit, windowStart }: Place, amount: bigint): Charg
   return [limit.id, limit.countNumber, windowStart, limit.metric, amount.toString()]
 }
 
-export function chargesText(charges: Charges): string {
-  return charges instanceof PlacedCharges ? charges.text() : JSON.stringify(charges)
-}
-
 export function linesOf(charges: Charges): readonly ChargeLine[] {
   return charges instanceof PlacedCharges ? charges.lines() : charges
+}
+
+/** The JSON of charges, for many of them one after the other: what those on the same places have in common is made once. */
+export class ChargesText {
+  /** The JSON of each place's line up to its amount. */
+  readonly #heads = new Map<Places, readonly string[]>()
+
+  of(charges: Charges): string {
+    if (!(charges instanceof PlacedCharges)) return JSON.stringify(charges)
+    const { list } = charges.places
+    const heads = this.#headsOf(charges.places)
+    let text = ''
+    for (let index = 0; index < list.length; index += 1) {
+      const amount = charges.amountOn(list[index] as Place)
+      if (charges.withNothing || amount !== 0n) text += `${text === '' ? '' : ','}${heads[index]}${amount}"]`
+    }
+    return `[${text}]`
+  }
+
+  #headsOf(places: Places): readonly string[] {
+    let heads = this.#heads.get(places)
+    if (heads === undefined) {
+      heads = places.list.map((place) => JSON.stringify(chargeLine(place, 0n)).slice(0, -'0"]'.length))
+      this.#heads.set(places, heads)
+    }
+    return heads
+  }
 }

@@ -3,7 +3,7 @@
  * it, without being copied into some thirty arrays on the gateway's thread.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely'
-import { chargesText } from '../ledger/charges.ts'
+import { ChargesText } from '../ledger/charges.ts'
 import type { CorrectFact, DisableFact, EventFact, StoredFact } from '../ledger/facts.ts'
 import { newId } from '../units/id.ts'
 import { BIGINT_MAX } from './column-types.ts'
@@ -42,8 +42,9 @@ export async function insertEvents(
   trx: Trx,
   events: readonly EventFact[],
 ): Promise<readonly (readonly [requestId: string, attempt: number])[] | null> {
+  const charges = new ChargesText()
   const rows = recordsetOf(
-    events.map(rowOf),
+    events.map((fact) => rowOf(fact, charges)),
     `"requestId" uuid, attempt integer, "endedAt" double precision, "virtualKeyId" uuid, "userId" uuid, "teamId" uuid,
      "customerId" uuid, provider text, "providerKeyId" uuid, model text, endpoint text, stream boolean, tags text[],
      status integer, success boolean, "refusedCode" text, "inputTokens" bigint, "outputTokens" bigint,
@@ -69,8 +70,8 @@ export async function insertEvents(
   return inserted[0]?.ids ?? null
 }
 
-function rowOf({ event, json }: EventFact): string {
-  return json === undefined ? JSON.stringify(event) : `${json.slice(0, -1)},"charges":${chargesText(event.charges)}}`
+function rowOf({ event, json }: EventFact, charges: ChargesText): string {
+  return json === undefined ? JSON.stringify(event) : `${json.slice(0, -1)},"charges":${charges.of(event.charges)}}`
 }
 
 /** Writes down who has made what providers keep. What has an owner keeps it. */

@@ -136,7 +136,7 @@ export class Journal implements FactSink {
     if (fact.t === 'hold') this.#holds.set(attemptKey(fact.identity), fact)
     else this.#facts.push(fact)
     if (fact.t === 'settle' || fact.t === 'void') this.#holds.delete(attemptKey(fact.event))
-    const line = this.#lineBefore(fact) + factLine(fact)
+    const line = this.#lineBefore(fact) + factLine(fact, this.#places)
     this.#lines.push(line)
     this.#waitingCharacters += line.length
     this.#turn ??= setImmediate(() => this.#flush())
@@ -218,7 +218,8 @@ export class Journal implements FactSink {
   /** What every file begins with, so that it can be read without those before it. */
   #preamble(): string {
     const holds = [...this.#holds.values()]
-    return headerLine(this.id) + this.#places.begin(holds.map(({ charges }) => charges)) + holds.map(openLine).join('')
+    const places = this.#places.begin(holds.map(({ charges }) => charges))
+    return headerLine(this.id) + places + holds.map((hold) => openLine(hold, this.#places)).join('')
   }
 
   #writeFailed(error: Error): void {

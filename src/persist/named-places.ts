@@ -26,10 +26,11 @@ interface CalledCharges {
   readonly amounts: string
 }
 
-/** The writing side: which places the open file has named. */
+/** The writing side: which places the open file has named, and how its lines call them. */
 export class PlacesNamed {
-  /** By the open file, or by lines that wait to be written to it. */
-  readonly #named = new Set<Places>()
+  /** Those that are named in the open file, or in lines that wait to be written to it. */
+  #numbers = new Map<Places, number>()
+  #last = 0
   /** Called by lines that are not written yet: if these begin a new file, it has to name them. */
   readonly #waiting = new Set<Places>()
 
@@ -38,17 +39,24 @@ export class PlacesNamed {
     if (!(charges instanceof PlacedCharges)) return ''
     const { places } = charges
     this.#waiting.add(places)
-    if (this.#named.has(places)) return ''
-    this.#named.add(places)
-    return placesLine(places)
+    if (this.#numbers.has(places)) return ''
+    this.#last += 1
+    this.#numbers.set(places, this.#last)
+    return placesLine(places, this.#last)
+  }
+
+  /** Charges in the form that calls places by their number. They have been named. */
+  textOf(charges: Charges): string {
+    if (!(charges instanceof PlacedCharges)) return JSON.stringify(charges)
+    return `{"on":${this.#numbers.get(charges.places)},"amounts":"${charges.amounts.join(' ')}"}`
   }
 
   /** The lines a new file begins with, whose holds have these charges. */
   begin(held: Iterable<Charges>): string {
-    this.#named.clear()
-    for (const places of this.#waiting) this.#named.add(places)
-    for (const charges of held) if (charges instanceof PlacedCharges) this.#named.add(charges.places)
-    return [...this.#named].map(placesLine).join('')
+    const called = new Set(this.#waiting)
+    for (const charges of held) if (charges instanceof PlacedCharges) called.add(charges.places)
+    this.#numbers = new Map([...this.#numbers].filter(([places]) => called.has(places)))
+    return [...this.#numbers].map(([places, number]) => placesLine(places, number)).join('')
   }
 
   /** Everything that waited is written. */
@@ -57,15 +65,9 @@ export class PlacesNamed {
   }
 }
 
-function placesLine({ number, list }: Places): string {
+function placesLine({ list }: Places, number: number): string {
   const limits = list.map(({ limit, windowStart }) => [limit.id, limit.countNumber, windowStart, limit.metric] as const)
   return `${JSON.stringify({ t: 'places', number, limits } satisfies PlacesLine)}\n`
-}
-
-/** Charges in the form that calls places by their number. */
-export function calledText(charges: Charges): string {
-  if (!(charges instanceof PlacedCharges)) return JSON.stringify(charges)
-  return `{"on":${charges.places.number},"amounts":"${charges.amounts.join(' ')}"}`
 }
 
 /** The reading side: the places that one file has named so far. */

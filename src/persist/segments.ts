@@ -8,7 +8,7 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fact, HoldFact } from '../ledger/facts.ts'
-import { calledText, type PlacesKnown, type PlacesLine, readCharges } from './named-places.ts'
+import { type PlacesKnown, type PlacesLine, type PlacesNamed, readCharges } from './named-places.ts'
 
 /** What is written. 2: charges call the places that a line before them has named. */
 export const JOURNAL_VERSION = 2
@@ -90,22 +90,22 @@ export function headerLine(journal: string): string {
   return `${JSON.stringify({ t: 'segment', version: JOURNAL_VERSION, journal } satisfies HeaderLine)}\n`
 }
 
-/** A fact's line. */
-export function factLine(fact: Fact): string {
-  if (fact.t === 'hold') return holdLine('hold', fact)
+/** A fact's line. Its places have been named. */
+export function factLine(fact: Fact, places: PlacesNamed): string {
+  if (fact.t === 'hold') return holdLine('hold', fact, places)
   if (!('event' in fact) || fact.json === undefined) return `${JSON.stringify(fact)}\n`
-  return `{"t":"${fact.t}","event":${fact.json.slice(0, -1)},"charges":${calledText(fact.event.charges)}}}\n`
+  return `{"t":"${fact.t}","event":${fact.json.slice(0, -1)},"charges":${places.textOf(fact.event.charges)}}}\n`
 }
 
 /** A hold that was unresolved when its segment began: the same content as its `hold` line in an earlier one, or further on in this one. */
-export function openLine(hold: HoldFact): string {
-  return holdLine('open', hold)
+export function openLine(hold: HoldFact, places: PlacesNamed): string {
+  return holdLine('open', hold, places)
 }
 
-function holdLine(t: 'hold' | 'open', hold: HoldFact): string {
+function holdLine(t: 'hold' | 'open', hold: HoldFact, places: PlacesNamed): string {
   const { identity, at, charges, inputTokens, inputCostNanoUsd, outputTokens, costNanoUsd } = hold
   const text = JSON.stringify({ t, identity, at, inputTokens, inputCostNanoUsd, outputTokens, costNanoUsd })
-  return `${text.slice(0, -1)},"charges":${calledText(charges)}}\n`
+  return `${text.slice(0, -1)},"charges":${places.textOf(charges)}}\n`
 }
 
 /**

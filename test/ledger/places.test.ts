@@ -1,7 +1,7 @@
 /** Places: shared by the holds of a chain for as long as they mean the same windows of the same limits. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { linesOf, PlacedCharges } from '../../src/ledger/charges.ts'
+import { ChargesText, linesOf, PlacedCharges } from '../../src/ledger/charges.ts'
 import { amountsOf, type ChainLimit, chargesOf } from '../../src/ledger/hold.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Meters } from '../../src/ledger/meters.ts'
@@ -96,6 +96,7 @@ test('charges say the same as amounts, as lines and as text', () => {
     ],
   )
   const posted = new PlacedCharges(charges.places, charges.amounts, false)
-  for (const some of [charges, posted]) assert.deepEqual(JSON.parse(some.text()), some.lines())
+  const text = new ChargesText()
+  for (const some of [charges, posted, posted.lines()]) assert.deepEqual(JSON.parse(text.of(some)), linesOf(some))
   assert.equal(posted.lines().length, 2, 'without the limit that nothing is taken from')
 })
