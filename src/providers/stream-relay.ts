@@ -15,6 +15,7 @@ import { outcome } from '../usage/settle.ts'
 import { storedInEvent } from '../usage/stored-objects.ts'
 import type { StreamTap } from '../usage/stream-tap.ts'
 import type { Attempt } from '../usage/tracker.ts'
+import { ChunkedBody } from './chunked-body.ts'
 import type { CallParts } from './exchange.ts'
 import { failureEvent } from './failure.ts'
 
@@ -32,6 +33,7 @@ const CLIENT_GONE = new Error('the client has gone')
 export class StreamRelay {
   readonly #call: RelayedCall
   readonly #raw: ServerResponse
+  readonly #body: ChunkedBody
   /** Null where the stream cannot be read (compressed against our wish). */
   readonly #tap: StreamTap | null
   #stalled: NodeJS.Timeout | undefined
@@ -45,6 +47,7 @@ export class StreamRelay {
   constructor(call: RelayedCall, raw: ServerResponse, tap: StreamTap | null) {
     this.#call = call
     this.#raw = raw
+    this.#body = new ChunkedBody(raw)
     this.#tap = tap
     // A client that is told of its answer only with the first token may give up before.
     setImmediate(() => {
@@ -115,7 +118,7 @@ export class StreamRelay {
       const last = this.#tap?.cut(json, event)
       if (last === undefined) this.#raw.destroy()
       else {
-        this.#raw.write(last, () => this.#raw.destroy())
+        this.#body.write(last, () => this.#raw.destroy())
         this.#destroyUnread()
       }
     })
@@ -145,7 +148,7 @@ export class StreamRelay {
 
   #send(bytes: Buffer): void {
     this.#begun = true
-    if (this.#raw.write(bytes) || this.#stalled !== undefined) return
+    if (this.#body.write(bytes) || this.#stalled !== undefined) return
     // A slow client slows the provider down; one that has stopped reading is as good as gone.
     this.#call.controller.pause()
     this.#stalled = this.#destroyLater()
@@ -158,7 +161,7 @@ export class StreamRelay {
 
   #finish(): void {
     this.#close()
-    this.#raw.end()
+    this.#body.end()
     this.#destroyUnread()
   }
 
