@@ -29,6 +29,12 @@ const { values } = parseArgs({
   },
 })
 const ROUNDS = Number(values.rounds ?? (values.quick ? 3 : 7))
+/** How it was asked for, so that anybody can ask for it again. */
+const asked = [
+  ...(values.quick ? ['--quick'] : []),
+  ...(values.rounds === undefined ? [] : ['--rounds', values.rounds]),
+]
+if (asked.length > 0) asked.unshift('--')
 const REFERENCE = '@fastify/http-proxy, bare'
 
 interface Subject {
@@ -252,7 +258,7 @@ try {
     node: process.version,
     cpu: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
     rounds: ROUNDS,
-    command: `npm run bench${values.quick ? ' -- --quick' : ''}`,
+    command: ['npm run bench', ...asked].join(' '),
     cpu_us_per_request: WORKLOADS.map((workload) => ({
       workload: workload.name,
       subjects: subjects.map(({ name }) => {
