@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, type TestContext } from 'node:test'
@@ -15,6 +14,7 @@ import pg from 'pg'
 import { type Database, openDatabase } from '../../src/persist/database.ts'
 import { migrateUp } from '../../src/persist/migrator.ts'
 import { silentLog } from '../../src/units/log.ts'
+import { freePort } from './ports.ts'
 
 export interface OpenOptions {
   /** Default true. */
@@ -213,15 +213,4 @@ async function makeServer(
   await server.initialise()
   await server.start()
   return { server, port }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error())))
-    })
-  })
 }

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { sql } from 'kysely'
@@ -9,6 +7,7 @@ import { isUnreachable, openDatabase } from '../../src/persist/database.ts'
 import { timestamp } from '../../src/persist/tables.ts'
 import { silentLog } from '../../src/units/log.ts'
 import { copyEmptyEmbedded, forEachDatabase, temporaryDirectory } from '../helpers/databases.ts'
+import { freePort } from '../helpers/ports.ts'
 
 forEachDatabase((kind, open) => {
   test('BIGINT is a bigint and timestamptz a number of ms, there and back, in both databases', async (t) => {
@@ -113,7 +112,7 @@ forEachDatabase((kind, open) => {
 })
 
 test('a database that is not there: retry waits until it is told to stop, stop throws at once', async (t) => {
-  const port = await closedPort()
+  const port = await freePort()
   const url = `postgres://nobody@127.0.0.1:${port}/nothing`
   const dataDir = temporaryDirectory(t)
   await assert.rejects(openDatabase({ url, dataDir, log: silentLog, atStart: 'stop' }), /ECONNREFUSED/)
@@ -138,12 +137,3 @@ test('timestamps are read in any form that Postgres writes them', () => {
     assert.equal(parseTimestamptz(text), at, text)
   }
 })
-
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

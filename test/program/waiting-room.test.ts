@@ -1,27 +1,19 @@
 /** While a start waits for its database, the program says so at its own address. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { test } from 'node:test'
 import { postgresDatabases } from '../helpers/databases.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { freePort } from '../helpers/ports.ts'
 import { launch, startProgram, temporaryFolder } from '../helpers/program.ts'
 
 const openDatabase = postgresDatabases()
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return String(port)
-}
-
 test('a start that waits for its database is up, not ready, and asks everybody to come back', async (t) => {
   const port = await freePort()
   const { child, output } = launch(`${temporaryFolder(t)}/data`, {
-    env: { BURSAR_PORT: port, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' },
+    env: { BURSAR_PORT: `${port}`, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' },
   })
   const ended = once(child, 'close')
   t.after(() => child.kill('SIGKILL'))
@@ -47,12 +39,12 @@ test('when the database is there the address goes over to the gateway, whoever s
   const { url } = await openDatabase(t, { migrate: false })
   const real = new URL(url ?? assert.fail('a real Postgres has an address'))
   const [port, databasePort] = [await freePort(), await freePort()]
-  const away = Object.assign(new URL(real), { port: databasePort }).href
-  const starting = startProgram(t, { env: { BURSAR_PORT: port, DATABASE_URL: away } })
+  const away = Object.assign(new URL(real), { port: `${databasePort}` }).href
+  const starting = startProgram(t, { env: { BURSAR_PORT: `${port}`, DATABASE_URL: away } })
   const gateway = `http://127.0.0.1:${port}`
   await eventually(async () => assert.equal((await fetch(`${gateway}/readyz`)).status, 503))
 
-  const held = connect(Number(port), '127.0.0.1')
+  const held = connect(port, '127.0.0.1')
   await once(held, 'connect')
   const closed = once(held, 'close')
   // A request that never ends.
@@ -62,7 +54,7 @@ test('when the database is there the address goes over to the gateway, whoever s
     const upstream = connect(Number(real.port), '127.0.0.1')
     client.pipe(upstream).pipe(client)
     for (const socket of [client, upstream]) socket.on('error', () => {})
-  }).listen(Number(databasePort), '127.0.0.1')
+  }).listen(databasePort, '127.0.0.1')
   t.after(() => database.close())
   assert.equal((await starting).gatewayUrl, gateway)
   await closed
