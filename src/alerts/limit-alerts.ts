@@ -74,7 +74,7 @@ export class Alerts {
     // What is charged line by line was charged by an earlier process.
     if (!(charges instanceof PlacedCharges)) return
     const now = this.#parts.clock.now()
-    for (const place of charges.places.list) {
+    for (const place of charges.places) {
       const amount = charges.amountOn(place)
       if (amount === 0n) continue
       // As it is now: an edit of the shares or of the maximum counts at once.

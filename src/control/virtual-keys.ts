@@ -81,7 +81,7 @@ export async function removeVirtualKey(work: Work, key: VirtualKey): Promise<voi
   work.deleted('virtual_key', key)
 }
 
-/** A new key for the same identity, usage and settings. The old one works for `graceMs` more; 0 = no longer. */
+/** A new key for the same identity, usage and settings. The old one works until `grace` is over; null = no longer. */
 export async function rotateVirtualKey(work: Work, id: string, grace: Duration | null): Promise<IssuedKey> {
   const key = inForce(work, await lockVirtualKey(work.db, id))
   if (key === null) throw notFound('virtual key', id)

@@ -34,14 +34,8 @@ export interface Place {
   readonly windowNumber: number
 }
 
-/** The places of a chain, in its order, at one moment. */
-export class Places {
-  readonly list: readonly Place[]
-
-  constructor(list: readonly Place[]) {
-    this.list = list
-  }
-}
+/** The places of a chain, in its order, at one moment: one list for all that lie there, known by being the same one. */
+export type Places = readonly Place[]
 
 /** The same amounts on every place, each metric's where that metric is counted. */
 export class PlacedCharges {
@@ -63,7 +57,7 @@ export class PlacedCharges {
   /** Line by line. */
   lines(): ChargeLine[] {
     const lines: ChargeLine[] = []
-    for (const place of this.places.list) {
+    for (const place of this.places) {
       const amount = this.amountOn(place)
       if (this.withNothing || amount !== 0n) lines.push(chargeLine(place, amount))
     }
@@ -91,11 +85,11 @@ export class ChargesText {
 
   of(charges: Charges): string {
     if (!(charges instanceof PlacedCharges)) return JSON.stringify(charges)
-    const { list } = charges.places
-    const heads = this.#headsOf(charges.places)
+    const { places } = charges
+    const heads = this.#headsOf(places)
     let text = ''
-    for (let index = 0; index < list.length; index += 1) {
-      const amount = charges.amountOn(list[index] as Place)
+    for (let index = 0; index < places.length; index += 1) {
+      const amount = charges.amountOn(places[index] as Place)
       if (charges.withNothing || amount !== 0n) text += `${text === '' ? '' : ','}${heads[index]}${amount}"]`
     }
     return `[${text}]`
@@ -104,7 +98,7 @@ export class ChargesText {
   #headsOf(places: Places): readonly string[] {
     let heads = this.#heads.get(places)
     if (heads === undefined) {
-      heads = places.list.map((place) => JSON.stringify(chargeLine(place, 0n)).slice(0, -'0"]'.length))
+      heads = places.map((place) => JSON.stringify(chargeLine(place, 0n)).slice(0, -'0"]'.length))
       this.#heads.set(places, heads)
     }
     return heads

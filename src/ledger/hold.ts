@@ -77,11 +77,11 @@ export interface Hold {
 
 /** What a hold took on the place at `index`. */
 export function heldAt({ places, amounts, taken }: Hold, index: number): bigint {
-  return taken === null ? (amounts[(places.list[index] as Place).metric] as bigint) : (taken[index] as bigint)
+  return taken === null ? (amounts[(places[index] as Place).metric] as bigint) : (taken[index] as bigint)
 }
 
 /** The charges of a hold as the journal carries them. */
 export function chargesOf(hold: Hold): Charges {
   if (hold.taken === null) return new PlacedCharges(hold.places, hold.amounts, true)
-  return hold.places.list.map((place, index) => chargeLine(place, heldAt(hold, index)))
+  return hold.places.map((place, index) => chargeLine(place, heldAt(hold, index)))
 }

@@ -42,7 +42,7 @@ export function findViolations(
 function sumOfHolds(holds: Iterable<Hold>): Map<string, bigint> {
   const sums = new Map<string, bigint>()
   for (const hold of holds) {
-    for (const [index, { slot, generation, windowNumber }] of hold.places.list.entries()) {
+    for (const [index, { slot, generation, windowNumber }] of hold.places.entries()) {
       const name = cellName(slot, generation, windowNumber)
       sums.set(name, (sums.get(name) ?? 0n) + heldAt(hold, index))
     }

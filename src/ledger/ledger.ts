@@ -4,7 +4,7 @@
  * Everything here is synchronous and runs under the meters' one lock, so a check and the hold it allows cannot be parted, by
  * another request or by another thread.
  */
-import { type Amounts, type ChargeLine, chargeLine, type Place, Places } from './charges.ts'
+import { type Amounts, type ChargeLine, chargeLine, type Place, type Places } from './charges.ts'
 import {
   type ChainLimit,
   type Hold,
@@ -47,7 +47,7 @@ export class Ledger extends LimitMeters {
     if (open === null) throw new Error(`attempt ${from.attempt} of ${from.requestId} is no longer held`)
     return this.locked(() => {
       for (const { meter } of to.chain) if (!this.isStale(meter)) this.meters.roll(meter.slot, meter.spec, now)
-      const undo = open.places.list.map((place) => this.meters.remember(this.#slotOf(place) ?? place.slot))
+      const undo = open.places.map((place) => this.meters.remember(this.#slotOf(place) ?? place.slot))
       this.#resolve(open, actual)
       const shortfalls = this.#check(to, now)
       if (shortfalls !== null) {
@@ -86,7 +86,7 @@ export class Ledger extends LimitMeters {
     late.state = 'settled'
     return this.locked(() => {
       const lines: ChargeLine[] = []
-      for (const place of late.places.list) {
+      for (const place of late.places) {
         const difference = (actual[place.metric] as bigint) - (late.orphaned[place.metric] as bigint)
         const moved = difference === 0n ? 0n : this.#correct(place, difference)
         if (moved !== 0n) lines.push(chargeLine(place, moved))
@@ -132,11 +132,11 @@ export class Ledger extends LimitMeters {
   #place({ requestId, attempt, chain, amounts, deadline }: HoldRequest): Hold {
     const places = this.#placesOf(chain)
     let taken: bigint[] | null = null
-    for (let index = 0; index < places.list.length; index += 1) {
-      const { slot, metric } = places.list[index] as Place
+    for (let index = 0; index < places.length; index += 1) {
+      const { slot, metric } = places[index] as Place
       const asked = amounts[metric] as bigint
       const amount = this.meters.hold(slot, asked)
-      if (amount !== asked) taken ??= places.list.map((place) => amounts[place.metric] as bigint)
+      if (amount !== asked) taken ??= places.map((place) => amounts[place.metric] as bigint)
       if (taken !== null) taken[index] = amount
     }
     const hold: OpenHold = { requestId, attempt, places, amounts, taken, deadline, state: 'held', orphaned: NOTHING }
@@ -148,23 +148,22 @@ export class Ledger extends LimitMeters {
   #placesOf(chain: readonly ChainLimit[]): Places {
     const known = this.#places.get(chain)
     if (known !== undefined && this.#areCurrent(known, chain)) return known
-    const list: Place[] = []
+    const places: Place[] = []
     for (const { limit, meter, metric } of chain) {
       if (this.isStale(meter)) continue
       const { slot, generation } = meter
       const windowStart = this.meters.windowStart(slot)
       const windowNumber = this.meters.windowNumber(slot)
-      list.push({ limit, metric, slot, generation, windowStart, windowNumber })
+      places.push({ limit, metric, slot, generation, windowStart, windowNumber })
     }
-    const places = new Places(list)
     this.#places.set(chain, places)
     return places
   }
 
   /** A limit that has gone leaves its place out, so the places of a chain with such a one are looked for anew each time. */
-  #areCurrent({ list }: Places, chain: readonly ChainLimit[]): boolean {
-    if (list.length !== chain.length) return false
-    for (const { slot, generation, windowStart, windowNumber } of list) {
+  #areCurrent(places: Places, chain: readonly ChainLimit[]): boolean {
+    if (places.length !== chain.length) return false
+    for (const { slot, generation, windowStart, windowNumber } of places) {
       if (this.meters.generation(slot) !== generation) return false
       if (this.meters.windowNumber(slot) !== windowNumber || this.meters.windowStart(slot) !== windowStart) return false
     }
@@ -180,9 +179,9 @@ export class Ledger extends LimitMeters {
   }
 
   #resolve(hold: Hold, actual: Amounts): void {
-    const { list } = hold.places
-    for (let index = 0; index < list.length; index += 1) {
-      const place = list[index] as Place
+    const { places } = hold
+    for (let index = 0; index < places.length; index += 1) {
+      const place = places[index] as Place
       const slot = this.#slotOf(place)
       if (slot === null) continue
       const isSame = slot === place.slot && this.meters.generation(slot) === place.generation

@@ -65,8 +65,10 @@ export class PlacesNamed {
   }
 }
 
-function placesLine({ list }: Places, number: number): string {
-  const limits = list.map(({ limit, windowStart }) => [limit.id, limit.countNumber, windowStart, limit.metric] as const)
+function placesLine(places: Places, number: number): string {
+  const limits = places.map(
+    ({ limit, windowStart }) => [limit.id, limit.countNumber, windowStart, limit.metric] as const,
+  )
   return `${JSON.stringify({ t: 'places', number, limits } satisfies PlacesLine)}\n`
 }
 

@@ -25,9 +25,8 @@ export class ChunkedBody {
 
   /** As `ServerResponse.write`. */
   write(bytes: Buffer, sent?: () => void): boolean {
-    if (!this.#coded) return this.#raw.write(bytes, sent)
     // A chunk of no bytes would be the last one.
-    if (bytes.length === 0) return this.#raw.write(bytes, sent)
+    if (!this.#coded || bytes.length === 0) return this.#raw.write(bytes, sent)
     const length = bytes.length.toString(16)
     if (bytes.length <= SMALL_BYTES) {
       return this.#raw.write(`${length}\r\n${bytes.toString('latin1')}\r\n`, 'latin1', sent)

@@ -313,7 +313,7 @@ export class Attempt {
 }
 
 function overageOf(hold: Hold, cost: bigint): bigint {
-  const index = hold.places.list.findIndex(({ metric }) => metric === COST)
+  const index = hold.places.findIndex(({ metric }) => metric === COST)
   const held = index === -1 ? null : heldAt(hold, index)
   return held !== null && cost > held ? cost - held : 0n
 }

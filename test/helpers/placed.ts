@@ -1,5 +1,5 @@
 /** Charges on shared places, as a running gateway's facts carry them. */
-import { PlacedCharges, Places } from '../../src/ledger/charges.ts'
+import { PlacedCharges, type Places } from '../../src/ledger/charges.ts'
 import type { AttemptIdentity, EventFact, HoldFact } from '../../src/ledger/facts.ts'
 import { amountsOf } from '../../src/ledger/hold.ts'
 import { type Limit, METRICS } from '../../src/store/entities.ts'
@@ -8,12 +8,10 @@ import { held, settled } from './facts.ts'
 
 /** One limit of each of three metrics, in windows that began at `windowStart` (ms). */
 export function somePlaces(windowStart: number, limits: readonly Limit[] = someLimits()): Places {
-  return new Places(
-    limits.map((limit, slot) => {
-      const metric = METRICS.indexOf(limit.metric)
-      return { limit, metric, slot, generation: 0, windowStart, windowNumber: 0 }
-    }),
-  )
+  return limits.map((limit, slot) => {
+    const metric = METRICS.indexOf(limit.metric)
+    return { limit, metric, slot, generation: 0, windowStart, windowNumber: 0 }
+  })
 }
 
 function someLimits(): Limit[] {

@@ -53,7 +53,7 @@ describe('a clock set back', () => {
     assert.equal(bench.tryHold([link], { requests: 2n }, NOW).ok, false)
     bench.elapsed += SECOND
     const again = bench.hold([link], { requests: 1n }, NOW)
-    assert.equal(again.places.list[0]?.windowStart, early.places.list[0]?.windowStart, 'the same window, a second time')
+    assert.equal(again.places[0]?.windowStart, early.places[0]?.windowStart, 'the same window, a second time')
     bench.ledger.settle(early, amountsOf({ requests: 1n }))
     const { held, posted, lifetime } = bench.read(limit)
     assert.deepEqual([held, posted, lifetime], [1n, 0n, 1n])
@@ -286,7 +286,7 @@ test('T17 a limit that was unreadable for a while counts elsewhere: what was in 
   const open = bench.hold([bench.link(limit)], { tokens: 40n })
   bench.ledger.track({ ...limit, spec: null, invalid: 'window' }, NOW)
   const other = bench.link(aLimit({ metric: 'tokens', max: 100n }))
-  assert.equal(other.meter.slot, open.places.list[0]?.slot, 'the slot is used again')
+  assert.equal(other.meter.slot, open.places[0]?.slot, 'the slot is used again')
   const mended = bench.link(limit)
   const to = { requestId: 'r', attempt: 2, chain: [mended], amounts: amountsOf({ tokens: 101n }), deadline: 0 }
   assert.equal(bench.ledger.move(open, amountsOf({ tokens: 5n }), to, NOW).ok, false)

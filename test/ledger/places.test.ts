@@ -40,11 +40,11 @@ test('holds of one chain share their places until one of its windows passes', ()
   const next = hold(chain, NOW + MINUTE)
   assert.notEqual(next.places, first.places)
   assert.deepEqual(
-    next.places.list.map(({ windowStart }) => windowStart),
+    next.places.map(({ windowStart }) => windowStart),
     [NOW + MINUTE, NOW],
   )
   assert.deepEqual(
-    first.places.list.map(({ windowStart }) => windowStart),
+    first.places.map(({ windowStart }) => windowStart),
     [NOW, NOW],
     'what an earlier hold lies on has not moved',
   )
@@ -57,10 +57,10 @@ test('a limit that counts anew, or has gone, is no place of the next hold, and t
   const before = hold(chain)
   ledger.untrack(limit.id)
   const tenant = link(minute())
-  assert.equal(tenant.meter.slot, before.places.list[0]?.slot, 'the slot is used again')
+  assert.equal(tenant.meter.slot, before.places[0]?.slot, 'the slot is used again')
   const after = hold(chain)
   assert.deepEqual(
-    after.places.list.map((place) => place.limit),
+    after.places.map((place) => place.limit),
     [chain[1]?.limit],
   )
   ledger.settle(before, amountsOf({ tokens: 5n }))
@@ -78,8 +78,8 @@ test('a clock that brings the same window round a second time makes other places
   hold(chain, NOW)
   pass(MINUTE)
   const again = hold(chain, NOW)
-  assert.equal(again.places.list[0]?.windowStart, first.places.list[0]?.windowStart)
-  assert.notEqual(again.places.list[0]?.windowNumber, first.places.list[0]?.windowNumber)
+  assert.equal(again.places[0]?.windowStart, first.places[0]?.windowStart)
+  assert.notEqual(again.places[0]?.windowNumber, first.places[0]?.windowNumber)
 })
 
 test('charges say the same as amounts, as lines and as text', () => {

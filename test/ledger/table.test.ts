@@ -127,7 +127,7 @@ describe('a resolution', () => {
     ledger.untrack(old.id)
     const young = aLimit({ metric: 'cost', max: 100n })
     const [{ meter }] = chainOf(ledger, young) as [ChainLimit]
-    assert.equal(meter.slot, outcome.hold.places.list[0]?.slot, 'the slot is used again')
+    assert.equal(meter.slot, outcome.hold.places[0]?.slot, 'the slot is used again')
     assert.equal(ledger.settle(outcome.hold, amountsOf({ cost: 50n })), 'done')
     const reading = ledger.read(young.id, NOW)
     assert.deepEqual([reading?.posted, reading?.held, reading?.lifetime], [0n, 0n, 0n])

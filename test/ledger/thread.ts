@@ -44,7 +44,7 @@ function work({ buffer, shared, admissions, seed }: ThreadWork): ThreadReport {
     const { hold, amounts } = ended
     const actual = random.chance(0.3) ? NOTHING : amounts.map((amount) => (random.chance(0.5) ? amount : amount / 2n))
     assert.equal(actual === NOTHING ? ledger.void(hold) : ledger.settle(hold, actual), 'done')
-    for (const { limit, metric } of hold.places.list) {
+    for (const { limit, metric } of hold.places) {
       const position = positions.get(limit.id) as number
       posted[position] = (posted[position] as bigint) + (actual[metric] as bigint)
     }

@@ -92,7 +92,7 @@ test('a thread that was not told of a deletion neither charges nor refuses by a 
   const request = { requestId: '', attempt: 1, chain, amounts: amountsOf({ requests: 3n }), deadline: 0 }
   const outcome = uninformed.hold(request, later)
   assert.ok(outcome.ok)
-  assert.deepEqual(outcome.hold.places.list, [])
+  assert.deepEqual(outcome.hold.places, [])
   assert.equal(uninformed.read(old.id, now), null)
   assert.deepEqual(ledger.read(young.id, later), before, 'the window of the limit that has the slot now stays as it is')
   uninformed.adopt(old.id, null)

@@ -128,7 +128,7 @@ forEachDatabase((kind, open) => {
     const database = await open(t)
     const books = testBooks(t, database)
     const places = somePlaces(NOON)
-    const [requests, tokens, cost] = places.list.map(({ limit }) => limit.id)
+    const [requests, tokens, cost] = places.map(({ limit }) => limit.id)
     const facts = [1n, 2n].flatMap((n) => placedFacts(places, { requests: 1n, tokens: n, cost: 0n }))
     await books.write(facts)
     await books.dump.run()

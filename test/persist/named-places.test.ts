@@ -158,7 +158,7 @@ describe('charges on shared places', () => {
 
   test('of the version before are read as they are', async (t) => {
     const journal = open(t)
-    const [limit] = somePlaces(NOW).list
+    const [limit] = somePlaces(NOW)
     const charges = [[limit?.limit.id ?? '', 1, NOW, 'cost', '7']] as const
     const facts = [held({}, charges), settled({ charges })]
     await write(journal, facts)
