@@ -144,6 +144,8 @@ export class SegmentWriter {
       const file = openSync(path, 'a', 0o600)
       this.close()
       this.#file = file
+      // A start whose first write failed has left this very file, empty: listed twice, it would be removed as the older of the two.
+      if (this.#segments.at(-1)?.start === this.#end) this.#segments.pop()
       this.#segments.push({ path, start: this.#end, size: 0, complete: false })
       this.#syncDirectory()
       this.#unwritten = Buffer.concat([preamble, this.#unwritten])

@@ -288,6 +288,27 @@ describe('a disk that takes nothing', () => {
     assert.deepEqual(second, ['{"t":"segm', '{"t":"open', '{"t":"sett', ''])
   })
 
+  test('a file that a start on a full disk has left empty is the next start’s first, and is not removed under it', async (t) => {
+    const directory = temporaryDirectory(t)
+    const nothingTaken = () => {
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    }
+    const first = open(t, directory, { write: nothingTaken })
+    first.append(settled())
+    await eventually(() => assert.equal(first.accepting, false))
+    await first.close()
+    assert.equal(statSync(lastFile(directory)).size, 0)
+    const second = open(t, directory)
+    const facts = [settled(), settled()]
+    await write(second, facts.slice(0, 1))
+    assert.equal(second.segments.length, 1)
+    second.removeBefore(second.end)
+    await write(second, facts.slice(1))
+    await second.close()
+    const third = open(t, directory)
+    assert.deepEqual(read(third, 0).facts, facts)
+  })
+
   test('beyond its largest size it refuses new work, takes what is in flight, and accepts again when files go', async (t) => {
     const journal = open(t, temporaryDirectory(t), { maxSizeBytes: 4_000 })
     while (journal.accepting) await write(journal, [settled()])
