@@ -133,12 +133,15 @@ export class Journal implements FactSink {
     if (this.#waitingCharacters > WAITING_CHARACTERS_MAX) {
       throw new FactSinkUnavailable('the journal cannot be written, and too much waits for it')
     }
+    const naming = this.#lineBefore(fact)
+    // What is named stays named, also where the fact itself turns out to have no text.
+    if (naming !== '') this.#lines.push(naming)
+    const line = factLine(fact, this.#places)
+    this.#lines.push(line)
+    this.#waitingCharacters += naming.length + line.length
     if (fact.t === 'hold') this.#holds.set(attemptKey(fact.identity), fact)
     else this.#facts.push(fact)
     if (fact.t === 'settle' || fact.t === 'void') this.#holds.delete(attemptKey(fact.event))
-    const line = this.#lineBefore(fact) + factLine(fact, this.#places)
-    this.#lines.push(line)
-    this.#waitingCharacters += line.length
     this.#turn ??= setImmediate(() => this.#flush())
     this.onAppend?.(fact)
   }

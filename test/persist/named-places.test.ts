@@ -143,6 +143,20 @@ describe('charges on shared places', () => {
     assert.deepEqual(read(journal, second.start).facts.at(-1), spelledOut(facts[1] as EventFact))
   })
 
+  test('are named although the fact that called them first could not be made text', async (t) => {
+    const journal = open(t)
+    const places = somePlaces(NOW)
+    const [hold, settlement] = placedFacts(places, { tokens: 5n })
+    // No JSON is made of it.
+    const bad: HoldFact = { ...hold, at: 1n as unknown as number }
+    const before = settled()
+    await write(journal, [before])
+    assert.throws(() => journal.append(bad))
+    await write(journal, [settlement])
+    const { facts, garbage } = read(journal)
+    assert.deepEqual([facts, garbage], [[before, settlement].map(spelledOut), []])
+  })
+
   test('that call what nothing has named are garbage, and nothing else is', async (t) => {
     const journal = open(t)
     const facts = placedFacts(somePlaces(NOW), { tokens: 5n })
