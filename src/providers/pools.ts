@@ -60,7 +60,8 @@ export class Pools {
     this.#closing = true
     clearInterval(this.#renewal)
     const pools = [...this.#pools.values(), ...this.#replaced]
-    const closed = Promise.all(pools.map((pool) => (pool.closed ? undefined : pool.close())))
+    // One that has been told before, as those replaced have, says again when it is.
+    const closed = Promise.all(pools.map((pool) => (pool.destroyed ? undefined : pool.close())))
     const { promise: destroyed, resolve } = Promise.withResolvers<unknown>()
     const late = setTimeout(() => {
       resolve(Promise.all(pools.map((pool) => (pool.destroyed ? undefined : pool.destroy()))))

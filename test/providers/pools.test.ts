@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { Pools } from '../../src/providers/pools.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startUpstream } from '../helpers/upstream.ts'
@@ -48,10 +49,26 @@ test('an unbounded pool is replaced from time to time: calls in flight end in th
   const first = call(pools, upstream.url)
   await eventually(() => assert.equal(upstream.received.length, 1))
   await eventually(() => assert.notEqual(pools.of(upstream.url), before))
-  const closed = pools.close(600_000)
+  let hasClosed = false
+  const closed = pools.close(600_000).then(() => {
+    hasClosed = true
+  })
+  await setTimeout(50)
+  assert.equal(hasClosed, false)
   upstream.received[0]?.response.end()
   assert.equal(await first, null)
   await closed
+})
+
+test('a replaced pool’s calls are broken off at the deadline like any other’s', async (t) => {
+  const upstream = await startUpstream(t, () => {})
+  const pools = new Pools({ connectTimeoutMs: 5_000, connectionsMax: null, renewEveryMs: 5 })
+  const before = pools.of(upstream.url)
+  const first = call(pools, upstream.url)
+  await eventually(() => assert.equal(upstream.received.length, 1))
+  await eventually(() => assert.notEqual(pools.of(upstream.url), before))
+  await pools.close(20)
+  assert.ok((await first) instanceof Error)
 })
 
 test('a bounded pool stays the same, so that it keeps its bound', async (t) => {
