@@ -37,6 +37,9 @@ export interface ProxyOptions {
 /** How often calls are looked for that have taken too long: a timer for each would cost every request. */
 const SWEEP_MS = 1_000
 
+/** A text goes as it is. What comes in its place when a later hook fails is an error's body. */
+const serialize = (body: unknown) => (typeof body === 'string' ? body : JSON.stringify(body))
+
 /** `::` is the router's way to write a colon. A model may carry its provider's name and a slash before its own. */
 const GEMINI_ROUTES = GEMINI_VERSIONS.flatMap((version) =>
   Object.entries(GEMINI_METHODS).flatMap(([method, endpoint]) =>
@@ -96,7 +99,10 @@ export default fp<ProxyOptions>(
         socket.write(switchingProtocols(reply.getHeaders() as OutgoingHttpHeaders))
       },
       answer(admitted, status, headers, body, cost) {
-        reply.code(status).headers(headers).headers(ownHeaders(admitted, cost)).send(inOnePiece(body))
+        reply.code(status).headers(headers).headers(ownHeaders(admitted, cost))
+        // Fastify would add a charset to the type of a text, and make one up where there is none.
+        const isTyped = headers['content-type'] !== undefined
+        reply.serializer(serialize).send(isTyped ? inOnePiece(body) : body)
       },
       begin(admitted, status, headers) {
         reply.headers(headers).headers(ownHeaders(admitted, null))

@@ -73,6 +73,44 @@ describe('a collected answer', () => {
     assert.equal(headers.get('x-bursar-error-source'), null)
   })
 
+  test('has the type that the provider has given it, however small or large it is', async (t) => {
+    const upstream = await startUpstream(t, json(200, ANSWER))
+    const gateway = await startGateway(t)
+    gateway.provider({ name: 'openai', baseUrl: `${upstream.url}/v1` })
+    gateway.key()
+    for (const type of ['application/json', 'Application/JSON', 'application/vnd.x+json']) {
+      for (const body of ['', 'ä', 'a'.repeat(8_192), 'a'.repeat(8_193)]) {
+        upstream.answer = json(200, `{"text":"${body}"}`, { 'content-type': type })
+        const response = await gateway.post(CHAT, ASK)
+        assert.equal(response.headers.get('content-type'), type)
+        assert.equal(await response.text(), `{"text":"${body}"}`)
+      }
+    }
+    const untyped = new Set<string | null>()
+    for (const body of ['{}', '{"text":"ä"}']) {
+      upstream.answer = ({ response }) => response.writeHead(200).end(body)
+      untyped.add((await gateway.post(CHAT, ASK)).headers.get('content-type'))
+    }
+    assert.equal(untyped.size, 1)
+  })
+
+  test('that a hook fails to send is an error in its place', async (t) => {
+    const upstream = await startUpstream(t, json(200, ANSWER))
+    const gateway = await startGateway(t, {
+      plugins: (scope) =>
+        scope.addHook('onSend', (_request, reply, payload, done) => {
+          if (reply.statusCode === 200) done(new Error('not today'))
+          else done(null, payload)
+        }),
+    })
+    gateway.provider({ name: 'openai', baseUrl: `${upstream.url}/v1` })
+    gateway.key()
+    const response = await gateway.post(CHAT, ASK)
+    assert.equal(response.status, 500)
+    const { error } = (await response.json()) as { error: { code: string } }
+    assert.equal(error.code, 'internal')
+  })
+
   test('of a model with a name beyond Latin-1 arrives, collected or as a stream', async (t) => {
     const upstream = await startUpstream(t, json(200, ANSWER))
     const gateway = await startGateway(t, { settings: { pricing: { unknown: 'free' } } })
