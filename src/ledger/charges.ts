@@ -2,7 +2,7 @@
  * Charges: which limits an attempt lies on, in which of their windows, and with how much.
  *
  * Holds of one chain in the same windows lie on the same places. These are made once and shared, so that a hold is a few amounts, memory
- * keeps ten objects less for each fact that waits for the books, and the journal names the limits once in each of its files.
+ * keeps ten objects less for each fact that waits for the books, and the journal names the limits once for many lines.
  */
 import type { Limit, Metric } from '../store/entities.ts'
 

@@ -1,11 +1,11 @@
 /**
- * Named places: the limits that journal lines charge, written once in each file and called by a number from there on.
+ * Named places: the limits that journal lines charge, written before the lines that call them by a number from there on.
  *
  *     {"t":"places","number":17,"limits":[["<limit id>",1,1764201600000,"cost"], …]}
  *     {"t":"settle","event":{…},"charges":{"on":17,"amounts":"1 21 12 9 0 7200"}}
  *
  * Amounts are those of `METRICS`, in its order; each limit takes its own metric's. Every file names what its lines call, since the ones before
- * it may be gone.
+ * it may be gone; and a name comes again every so many lines, since nobody knows what those behind a damaged one are charged on.
  */
 import { type ChargeLine, type Charges, PlacedCharges, type Places } from '../ledger/charges.ts'
 import { METRICS, type Metric } from '../store/entities.ts'
@@ -26,10 +26,19 @@ interface CalledCharges {
   readonly amounts: string
 }
 
+/** What one damaged name costs at most, in lines. */
+const CALLS_MAX = 100
+
+interface Name {
+  readonly number: number
+  /** Lines that have called it since it was written last. */
+  calls: number
+}
+
 /** The writing side: which places the open file has named, and how its lines call them. */
 export class PlacesNamed {
   /** Those that are named in the open file, or in lines that wait to be written to it. */
-  #numbers = new Map<Places, number>()
+  #names = new Map<Places, Name>()
   #last = 0
   /** Called by lines that are not written yet: if these begin a new file, it has to name them. */
   readonly #waiting = new Set<Places>()
@@ -39,24 +48,33 @@ export class PlacesNamed {
     if (!(charges instanceof PlacedCharges)) return ''
     const { places } = charges
     this.#waiting.add(places)
-    if (this.#numbers.has(places)) return ''
+    const name = this.#names.get(places) ?? this.#newName(places)
+    name.calls += 1
+    if (name.calls <= CALLS_MAX) return ''
+    name.calls = 1
+    return placesLine(places, name.number)
+  }
+
+  /** One that has not been written yet. */
+  #newName(places: Places): Name {
     this.#last += 1
-    this.#numbers.set(places, this.#last)
-    return placesLine(places, this.#last)
+    const name = { number: this.#last, calls: CALLS_MAX }
+    this.#names.set(places, name)
+    return name
   }
 
   /** Charges in the form that calls places by their number. They have been named. */
   textOf(charges: Charges): string {
     if (!(charges instanceof PlacedCharges)) return JSON.stringify(charges)
-    return `{"on":${this.#numbers.get(charges.places)},"amounts":"${charges.amounts.join(' ')}"}`
+    return `{"on":${this.#names.get(charges.places)?.number},"amounts":"${charges.amounts.join(' ')}"}`
   }
 
   /** The lines a new file begins with, whose holds have these charges. */
   begin(held: Iterable<Charges>): string {
     const called = new Set(this.#waiting)
     for (const charges of held) if (charges instanceof PlacedCharges) called.add(charges.places)
-    this.#numbers = new Map([...this.#numbers].filter(([places]) => called.has(places)))
-    return [...this.#numbers].map(([places, number]) => placesLine(places, number)).join('')
+    this.#names = new Map([...this.#names].filter(([places]) => called.has(places)))
+    return [...this.#names].map(([places, { number }]) => placesLine(places, number)).join('')
   }
 
   /** Everything that waited is written. */

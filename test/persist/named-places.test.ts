@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
+import type { Places } from '../../src/ledger/charges.ts'
 import type { EventFact, HoldFact } from '../../src/ledger/facts.ts'
 import { Journal, type JournalOptions } from '../../src/persist/journal.ts'
 import { lookBack, readBatch } from '../../src/persist/journal-reader.ts'
@@ -55,6 +56,9 @@ function read({ id, segments, end }: Files, position = 0) {
 function textOf(journal: Files): string {
   return journal.segments.map(({ path }) => readFileSync(path, 'utf8')).join('')
 }
+
+/** Where the file first names the places. */
+const at = (file: Buffer, [place]: Places) => file.indexOf(place?.limit.id ?? '')
 
 const namings = (text: string) => text.match(/^\{"t":"places"/gm)?.length ?? 0
 
@@ -155,6 +159,23 @@ describe('charges on shared places', () => {
     await write(journal, [settlement])
     const { facts, garbage } = read(journal)
     assert.deepEqual([facts, garbage], [[before, settlement].map(spelledOut), []])
+  })
+
+  test('are named again every hundred lines, so that one damaged name costs no more than these', async (t) => {
+    const journal = open(t)
+    const [places, others] = [somePlaces(NOW), somePlaces(NOW)]
+    const facts = Array.from({ length: 130 }, () => placedFacts(places, { tokens: 5n })).flat()
+    const untouched = placedFacts(others, { tokens: 1n })
+    for (const fact of [...untouched, ...facts]) journal.append(fact)
+    await new Promise<void>((resolve) => journal.flushed(resolve))
+    const path = journal.segments[0]?.path ?? assert.fail('a file')
+    const bytes = readFileSync(path)
+    // Both of them are named where the file begins; the second is named first before the facts.
+    for (let name = 0; name < 2; name += 1) bytes.fill(0, at(bytes, places), at(bytes, places) + 36)
+    writeFileSync(path, bytes)
+    const { facts: found, garbage } = read(journal)
+    assert.deepEqual(found, [...untouched, ...facts.slice(100)].map(spelledOut))
+    assert.equal(garbage.length, 2 + 100)
   })
 
   test('that call what nothing has named are garbage, and nothing else is', async (t) => {
