@@ -120,7 +120,10 @@ export class Dump {
   async #next(applied: number, target: number): Promise<Work> {
     const { journal } = this.#options
     const recent = applied < this.#exactUntil ? null : journal.recent(applied, this.#batchMax)
-    if (recent !== null) return { ...recent, ends: null, garbage: [], torn: 0 }
+    if (recent !== null) {
+      journal.placesRead.forget()
+      return { ...recent, ends: null, garbage: [], torn: 0 }
+    }
     while (!lookBack(journal, applied)) await nextTurn()
     const [facts, ends, garbage]: [Fact[], number[], Garbage[]] = [[], [], []]
     let torn = 0

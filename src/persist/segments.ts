@@ -216,6 +216,17 @@ export class PlacesRead {
     return this.#until >= position
   }
 
+  /** How many are kept. */
+  get size(): number {
+    return this.#known.size
+  }
+
+  /** Nobody reads files for now: what one of them has named may be tens of megabytes, and is looked for again where it is needed. */
+  forget(): void {
+    this.#path = ''
+    this.#known.clear()
+  }
+
   named({ number, limits }: PlacesLine): void {
     this.#known.set(number, limits)
   }

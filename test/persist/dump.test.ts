@@ -137,7 +137,12 @@ forEachDatabase((kind, open) => {
     await books.journal.close()
     const again = testBooks(t, database, { directory: books.directory })
     await again.dump.run()
-    const rows = await database.db.selectFrom('usage_events').select('charges').execute()
+    assert.ok(again.journal.placesRead.size > 0)
+    await again.write([settled({ charges: [] })])
+    await again.dump.run()
+    assert.equal(again.journal.placesRead.size, 0, 'what the files have named is kept no longer than they are read')
+    const events = await database.db.selectFrom('usage_events').select('charges').execute()
+    const rows = events.filter(({ charges }) => charges.length > 0)
     const byAmount = (charges: readonly ChargeLine[]) => Number(charges.at(-1)?.[4])
     assert.deepEqual(
       rows.map(({ charges }) => charges).sort((a, b) => byAmount(a) - byAmount(b)),
