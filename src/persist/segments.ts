@@ -5,6 +5,7 @@
  * and one `open` line per hold unresolved at that moment, and goes on with a line per fact. What charges have in common has a line of its
  * own before the first that needs it (`named-places.ts`).
  */
+import { isUtf8 } from 'node:buffer'
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fact, HoldFact } from '../ledger/facts.ts'
@@ -166,6 +167,8 @@ function startsWith(line: Buffer, start: Buffer): boolean {
 /** Null for a line that says nothing by itself. */
 function parseLine(bytes: Buffer, start: number, end: number, places: PlacesRead): Line | null {
   try {
+    // Decoding would put a mark in the place of what is damaged, and a name or an id with that mark into the books.
+    if (!isUtf8(bytes)) throw new Error('not UTF-8')
     const value: unknown = JSON.parse(bytes.toString('utf8'))
     if (typeof value === 'object' && value !== null && 't' in value) {
       if (value.t === 'segment') return { kind: 'header', header: value as HeaderLine, end }

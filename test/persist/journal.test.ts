@@ -358,6 +358,19 @@ describe('reading what a crash has left', () => {
     assert.deepEqual(all.garbage, ['\0\0\0 not json', '{"t":"unheard of"}', '[]'])
   })
 
+  test('a line with a damaged character is garbage, and no fact about another model', async (t) => {
+    const journal = open(t, temporaryDirectory(t))
+    const facts = [settled({ model: 'gpt-4o' }), settled({ model: 'gpt-4o-mini' })]
+    await write(journal, facts)
+    const path = lastFile(journal.directory)
+    const bytes = readFileSync(path)
+    const at = bytes.indexOf('gpt-4o')
+    bytes[at] = (bytes[at] as number) | 0x80
+    writeFileSync(path, bytes)
+    const { facts: found, garbage } = read(journal, 0)
+    assert.deepEqual([found, garbage.length], [facts.slice(1), 1])
+  })
+
   test('a file of another journal or of a newer version is not read', async (t) => {
     const directory = temporaryDirectory(t)
     const journal = open(t, directory)
