@@ -129,11 +129,14 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       this.#status = status
       oneOfEach(headers)
       this.#headers = headers
-      if (status >= 300) {
-        this.#parts.resting.answered(this.#attempt.admitted.candidate, status, headers)
+      const { admitted } = this.#attempt
+      const method = admitted.request.facts.unmetered?.method
+      // As it was: what a client is told that asked for something again. To a call that makes something it would be no answer.
+      const isUnchanged = status === 304 && (method === 'GET' || method === 'HEAD')
+      if (status >= 300 && !isUnchanged) {
+        this.#parts.resting.answered(admitted.candidate, status, headers)
         return
       }
-      const { admitted } = this.#attempt
       const tap = tapFor(admitted, headers)
       if (tap === null) return
       if (this.#clientGone) {
@@ -149,7 +152,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       // They are what was read with them, all 64 KB of it, as long as the stream lasts; nobody asks for them again.
       Object.assign(controller, { rawHeaders: null })
       const raw = this.#exchange.begin(admitted, status, answered)
-      const bodiless = status === 204 || admitted.request.facts.unmetered?.method === 'HEAD'
+      const bodiless = status === 204 || isUnchanged || method === 'HEAD'
       const framed = bodiless || headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
       const call = { parts: this.#parts, attempt: this.#attempt, controller, status, endsWithConnection: !framed }
       this.#relay = new StreamRelay(call, raw, tap === 'unreadable' ? null : tap)

@@ -510,6 +510,8 @@ test('an answer that has no body is whole, without anything that would say where
   for (const [method, status] of [
     ['DELETE', 204],
     ['HEAD', 200],
+    // To a client that has it and asks whether it has changed.
+    ['GET', 304],
   ] as const) {
     upstream.answer = ({ response }) => void response.socket?.end(`HTTP/1.1 ${status} OK\r\nx-file: f\r\n\r\n`)
     const response = await fetch(`${gateway.url}/house/v1/files/f`, {
