@@ -66,7 +66,10 @@ const TOOLS = ['search_invoices', 'get_customer', 'create_credit_note', 'list_pa
   },
 }))
 
-const IMAGE = { type: 'image_url', image_url: { url: `data:image/png;base64,${bytes(90_000).toString('base64')}` } }
+/** What a PNG of 1,024 × 1,024 pixels begins with. */
+const PNG_START = Buffer.from('89504e470d0a1a0a0000000d494844520000040000000400', 'hex')
+const PNG = Buffer.concat([PNG_START, bytes(90_000)])
+const IMAGE = { type: 'image_url', image_url: { url: `data:image/png;base64,${PNG.toString('base64')}` } }
 
 export const BODIES: readonly Body[] = [
   said('one line', 'What is the capital of Peru?'),

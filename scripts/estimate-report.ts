@@ -16,6 +16,7 @@ import { nanoUsd } from '../src/units/money.ts'
 import { NO_USAGE } from '../src/usage/usage.ts'
 import { BODIES, type Body } from './estimate-bodies.ts'
 
+const MODEL = 'gpt-4o'
 const ANSWER_TOKENS = 200
 const IMAGE_TOKENS = 765
 const TOKENS_PER_MESSAGE = 3
@@ -42,7 +43,7 @@ interface Sample {
 const estimator = new Estimator({ assumedOutputTokens: 4_096 })
 
 function sampleOf({ name, messages, tools = [] }: Body): Sample {
-  const value = { model: 'gpt-4o', messages, ...(tools.length > 0 ? { tools } : {}), max_tokens: ANSWER_TOKENS }
+  const value = { model: MODEL, messages, ...(tools.length > 0 ? { tools } : {}), max_tokens: ANSWER_TOKENS }
   const body = Buffer.from(JSON.stringify(value))
   const read = readFacts({ format: 'openai', endpoint: 'chat', pathModel: null, query: '', headers: {}, body })
   const { inlined } = weightOf(value, 'openai', 'chat')
@@ -56,16 +57,16 @@ function sampleOf({ name, messages, tools = [] }: Body): Sample {
     billed: count.tokens + facts.messages * TOKENS_PER_MESSAGE + facts.attachments * IMAGE_TOKENS,
     billedBySim: conversationTokens(messages, [], tools),
     bytesBound: boundOf(facts, true),
-    expectation: estimator.estimate(facts, PRICE, '').inputTokens,
+    expectation: estimator.estimate(facts, PRICE, '', false, MODEL).inputTokens,
     counted: boundOf(counted, true),
     countedElsewhere: boundOf(counted, false),
-    expectedElsewhere: estimator.estimate(counted, PRICE, '', false).inputTokens,
+    expectedElsewhere: estimator.estimate(counted, PRICE, '', false, MODEL).inputTokens,
   }
 }
 
 /** Input tokens that a cost limit holds: its dollars without the answer's. */
 function boundOf(facts: RequestFacts, countedExactly: boolean): number {
-  const { costNanoUsd } = estimator.estimate(facts, PRICE, '', countedExactly)
+  const { costNanoUsd } = estimator.estimate(facts, PRICE, '', countedExactly, MODEL)
   return Number(costNanoUsd - PRICE.cost({ ...NO_USAGE, outputTokens: ANSWER_TOKENS })) / 2_500
 }
 

@@ -31,7 +31,7 @@ export interface AdmissionParts {
   readonly facts: FactSink
   readonly clock: Clock
   readonly estimator: {
-    estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly: boolean): Estimate
+    estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly: boolean, model: string): Estimate
   }
   readonly families: ModelFamilies
   /** What a model without a price means under an enforced cost limit; a fallback price is the price book's business. */
@@ -154,7 +154,8 @@ export class Admission {
   /** The amounts of a request at a candidate; also with an output ceiling other than the one asked, to find one that would pass. */
   propositionOf(facts: RequestFacts, candidate: Candidate, chain: Chain): Proposal {
     const family = familyOf(this.#parts.families, candidate.model) ?? ''
-    const estimate = this.#parts.estimator.estimate(facts, candidate.price, family, isCountedExactly(candidate))
+    const { price, model } = candidate
+    const estimate = this.#parts.estimator.estimate(facts, price, family, isCountedExactly(candidate), model)
     const input = BigInt(estimate.inputTokens)
     const output = BigInt(estimate.outputTokens)
     const amounts = amountsOf({

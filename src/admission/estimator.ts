@@ -9,12 +9,13 @@ import type { Price } from '../pricing/price.ts'
 import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
 import { NO_USAGE } from '../usage/usage.ts'
 import type { Estimate } from './estimate.ts'
+import { imageInputTokens } from './image-tokens.ts'
 import type { ApiFormat, RequestFacts } from './request-facts.ts'
 
 export interface EstimatorOptions {
   /** Output tokens of one answer where the request names no ceiling. */
   readonly assumedOutputTokens: number
-  /** Input tokens of one image or file, for the bound. */
+  /** Input tokens of one file, and of one image at a model whose rule is not known. */
   readonly attachmentTokens?: number
   /** Input tokens of what the provider already stores (earlier responses, files, server tools): unknown here, so a flat number. */
   readonly storedInputTokens?: number
@@ -66,9 +67,10 @@ export class Estimator {
    * @param price null where none is known: then the costs are zero
    * @param family the model family, which shares one learned ratio; '' for models in none
    * @param countedExactly whether the request's count, where it has one, is the model's own
+   * @param model its name at the provider, by which images are reckoned
    */
-  estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly = false): Estimate {
-    const { inputBound, inputTokens } = this.#input(facts, family, countedExactly)
+  estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly = false, model = ''): Estimate {
+    const { inputBound, inputTokens } = this.#input(facts, family, countedExactly, model)
     const outputTokens = this.#outputTokens(facts)
     const extras = { webSearches: facts.webSearches ?? 0, serviceTiers: facts.serviceTiers ?? [] }
     const input = { ...NO_USAGE, inputTokens, serviceTiers: extras.serviceTiers }
@@ -86,11 +88,16 @@ export class Estimator {
     }
   }
 
-  #input(facts: RequestFacts, family: string, countedExactly: boolean): { inputBound: number; inputTokens: number } {
+  #input(
+    facts: RequestFacts,
+    family: string,
+    countedExactly: boolean,
+    model: string,
+  ): { inputBound: number; inputTokens: number } {
     if (facts.flatInputTokens !== undefined) {
       return { inputBound: facts.flatInputTokens, inputTokens: facts.flatInputTokens }
     }
-    const flat = facts.attachments * this.#attachmentTokens + (facts.usesStoredInput ? this.#storedInputTokens : 0)
+    const flat = this.#attached(facts, model) + (facts.usesStoredInput ? this.#storedInputTokens : 0)
     const beside = facts.messages * TOKENS_PER_MESSAGE + flat
     const bytesBound = facts.textBytes + beside
     if (facts.counted === undefined || facts.usesStoredInput) {
@@ -102,6 +109,13 @@ export class Estimator {
     const safe = countedExactly ? tokens : Math.max(likely, floor)
     // No tokenizer makes more tokens than there are bytes.
     return { inputBound: Math.min(bytesBound, safe + beside), inputTokens: Math.min(bytesBound, likely + beside) }
+  }
+
+  #attached({ attachments, images }: RequestFacts, model: string): number {
+    if (images === undefined) return attachments * this.#attachmentTokens
+    let tokens = (attachments - images.length) * this.#attachmentTokens
+    for (const image of images) tokens += imageInputTokens(image, model) ?? this.#attachmentTokens
+    return tokens
   }
 
   /** Takes what a provider reported for a request; inputs whose size says nothing teach nothing. */

@@ -59,6 +59,8 @@ function weighBlocks(blocks: unknown, weight: Weight): void {
   for (const block of objectsIn(blocks)) {
     switch (block.type) {
       case 'image':
+        weighImage(block.source, weight)
+        break
       case 'document':
         weighSource(block.source, weight)
         break
@@ -68,11 +70,19 @@ function weighBlocks(blocks: unknown, weight: Weight): void {
       case 'tool_result':
         // One level: the results of tools hold no further results.
         for (const part of objectsIn(block.content)) {
-          if (part.type === 'image' || part.type === 'document') weighSource(part.source, weight)
+          if (part.type === 'image') weighImage(part.source, weight)
+          else if (part.type === 'document') weighSource(part.source, weight)
         }
         break
     }
   }
+}
+
+function weighImage(source: unknown, weight: Weight): void {
+  if (!isObject(source)) return
+  if (source.type === 'url') weight.imageUrl(source.url, null)
+  else if (source.type === 'file') weight.imageReference(source.file_id, null)
+  else weighSource(source, weight)
 }
 
 /** Where an image or document comes from. A document given as text or as content blocks stays text. */

@@ -53,7 +53,7 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
 
   const reader = new BodyReader(body.value.value)
   const weight = new Weight()
-  weight.attachments = source.received?.form.files ?? 0
+  weight.files(source.received?.form.files ?? 0, endpoint)
   const { modelField, outputCeiling, choices, ...reading } = readEndpoint(source, reader, weight)
   if (reader.refusal !== null) return { ok: false, refusal: reader.refusal }
   return accept({
@@ -69,6 +69,7 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     choices: Math.max(1, choices),
     textBytes: (source.received?.form.textBytes ?? source.body.length) - weight.inlineBytes,
     attachments: weight.attachments,
+    ...(weight.images.length === 0 ? {} : { images: weight.images }),
     usesStoredInput: weight.stored,
     body: source.body,
     ...(source.native === undefined ? {} : { native: source.native }),

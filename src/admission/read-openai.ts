@@ -178,7 +178,14 @@ function weighParts(parts: unknown, weight: Weight): void {
 
 function weighPart(part: Record<string, unknown>, weight: Weight): void {
   switch (part.type) {
-    case 'image_url':
+    case 'image_url': {
+      const source = part.image_url
+      weight.imageUrl(
+        typeof source === 'string' ? source : fieldOf(source, 'url'),
+        fieldOf(source, 'detail') ?? part.detail,
+      )
+      break
+    }
     case 'video_url':
     case 'audio_url':
     case 'document_url': {
@@ -194,8 +201,8 @@ function weighPart(part: Record<string, unknown>, weight: Weight): void {
       break
     case 'input_image':
     case 'computer_screenshot':
-      weight.url(part.image_url)
-      weight.reference(part.file_id)
+      weight.imageUrl(part.image_url, part.detail)
+      weight.imageReference(part.file_id, part.detail)
       break
     case 'input_file':
       weighFile(part, weight)

@@ -3,6 +3,7 @@
  */
 import type { Readable } from 'node:stream'
 import type { TextCount } from './estimate.ts'
+import type { ImageFacts } from './image-tokens.ts'
 
 /** The API whose shapes the caller speaks: it decides field names, error bodies and stream events. */
 export type ApiFormat = 'openai' | 'anthropic' | 'google'
@@ -103,6 +104,8 @@ export interface RequestFacts {
   readonly messages: number
   /** Images and files. */
   readonly attachments: number
+  /** Those of the attachments that are images, to be reckoned by each model's rule. Absent = none. */
+  readonly images?: readonly ImageFacts[]
   /** The body leans on what the provider stores (earlier responses, files, URLs): its size says nothing. */
   readonly usesStoredInput: boolean
   /** What it asks to be served as that is priced apart, in the provider's words. Absent = nothing. */

@@ -76,6 +76,21 @@ describe('estimate', () => {
     assert.deepEqual([stored.inputTokens, stored.basis], [350 + 7_000, 'flat'])
   })
 
+  test('F04 images are reckoned by the rule of the model that is asked, and flat where none is known', () => {
+    const estimator = anEstimator()
+    const images = [
+      { pixels: { width: 1_024, height: 1_024 }, detail: null },
+      { pixels: null, detail: 'low' },
+    ]
+    const facts = someFacts({ attachments: 3, images })
+    const tokensAt = (model: string) => estimator.estimate(facts, PRICE, '', false, model).inputTokens
+    assert.equal(tokensAt('gpt-4o'), 350 + 500 + 765 + 85)
+    assert.equal(tokensAt('gpt-4o-mini'), 350 + 500 + 25_501 + 2_833)
+    assert.equal(tokensAt('another'), 350 + 3 * 500)
+    const { costNanoUsd } = estimator.estimate(facts, PRICE, '', false, 'gpt-4o')
+    assert.equal(costNanoUsd, PRICE.bound(1_016 + 500 + 765 + 85, 100))
+  })
+
   test('without a price the costs are zero', () => {
     const estimate = anEstimator().estimate(someFacts(), null, '')
     assert.deepEqual([estimate.costNanoUsd, estimate.inputCostNanoUsd], [0n, 0n])

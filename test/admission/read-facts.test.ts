@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { readFacts } from '../../src/admission/read-facts.ts'
 import type { ApiFormat, Endpoint, RequestFacts } from '../../src/admission/request-facts.ts'
+import { pngOf } from '../helpers/images.ts'
 
 interface Asked {
   readonly body: unknown
@@ -395,6 +396,47 @@ describe('size', () => {
       const label = JSON.stringify(fields).slice(0, 90)
       assert.deepEqual([facts.attachments, facts.usesStoredInput], [1, false], label)
       assert.equal(facts.textBytes, JSON.stringify(body).length - subtracted, label)
+    }
+  })
+
+  test('F04 images are told from files, with their size where it can be read and the detail asked for', () => {
+    const png = pngOf({ width: 640, height: 480 }).toString('base64')
+    const data = `data:image/png;base64,${png}`
+    const known = (detail: string | null) => [{ pixels: { width: 640, height: 480 }, detail }]
+    const unknown = (detail: string | null) => [{ pixels: null, detail }]
+    const base64 = { type: 'base64', media_type: 'image/png', data: png }
+    const rows: readonly [Endpoint, object, images: readonly unknown[] | undefined][] = [
+      ['chat', { messages: [user([{ type: 'image_url', image_url: { url: data, detail: 'low' } }])] }, known('low')],
+      ['chat', { messages: [user([{ type: 'image_url', image_url: { url: 'https://a.b/c.png' } }])] }, unknown(null)],
+      ['chat', { messages: [user([{ type: 'file', file: { filename: 'a.pdf', file_data: png } }])] }, undefined],
+      ['responses', { input: [user([{ type: 'input_image', image_url: data, detail: 'high' }])] }, known('high')],
+      ['responses', { input: [user([{ type: 'input_image', file_id: 'f', detail: 1 }])] }, unknown(null)],
+      ['responses', { input: [{ output: { type: 'computer_screenshot', image_url: data } }] }, known(null)],
+      ['messages', { messages: [user([{ type: 'image', source: base64 }])] }, known(null)],
+      [
+        'messages',
+        { messages: [user([{ type: 'image', source: { type: 'url', url: 'https://a.b' } }])] },
+        unknown(null),
+      ],
+      [
+        'messages',
+        { messages: [user([{ type: 'tool_result', content: [{ type: 'image', source: base64 }] }])] },
+        known(null),
+      ],
+      [
+        'generate_content',
+        { contents: [{ parts: [{ inlineData: { mimeType: 'image/png', data: png } }] }] },
+        known(null),
+      ],
+      [
+        'generate_content',
+        { contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: png } }] }] },
+        undefined,
+      ],
+    ]
+    for (const [endpoint, fields, images] of rows) {
+      const body = endpoint === 'generate_content' ? fields : { model: 'm', ...fields }
+      assert.deepEqual(factsOf(endpoint, { body }).images, images, JSON.stringify(fields).slice(0, 90))
     }
   })
 
