@@ -9,7 +9,7 @@ import type { Price } from '../pricing/price.ts'
 import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
 import { NO_USAGE } from '../usage/usage.ts'
 import type { Estimate } from './estimate.ts'
-import { imageInputTokens } from './image-tokens.ts'
+import { imageInputTokens, pageInputTokens } from './image-tokens.ts'
 import type { ApiFormat, RequestFacts } from './request-facts.ts'
 
 export interface EstimatorOptions {
@@ -111,10 +111,10 @@ export class Estimator {
     return { inputBound: Math.min(bytesBound, safe + beside), inputTokens: Math.min(bytesBound, likely + beside) }
   }
 
-  #attached({ attachments, images }: RequestFacts, model: string): number {
-    if (images === undefined) return attachments * this.#attachmentTokens
-    let tokens = (attachments - images.length) * this.#attachmentTokens
+  #attached({ attachments, images = [], documentPages = [] }: RequestFacts, model: string): number {
+    let tokens = (attachments - images.length - documentPages.length) * this.#attachmentTokens
     for (const image of images) tokens += imageInputTokens(image, model) ?? this.#attachmentTokens
+    for (const pages of documentPages) tokens += pages * pageInputTokens(model)
     return tokens
   }
 

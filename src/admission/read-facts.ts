@@ -70,6 +70,7 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
     textBytes: (source.received?.form.textBytes ?? source.body.length) - weight.inlineBytes,
     attachments: weight.attachments,
     ...(weight.images.length === 0 ? {} : { images: weight.images }),
+    ...(weight.documentPages.length === 0 ? {} : { documentPages: weight.documentPages }),
     usesStoredInput: weight.stored,
     body: source.body,
     ...(source.native === undefined ? {} : { native: source.native }),

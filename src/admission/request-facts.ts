@@ -106,6 +106,8 @@ export interface RequestFacts {
   readonly attachments: number
   /** Those of the attachments that are images, to be reckoned by each model's rule. Absent = none. */
   readonly images?: readonly ImageFacts[]
+  /** Pages of each attachment that is a document whose pages can be seen. Absent = none. */
+  readonly documentPages?: readonly number[]
   /** The body leans on what the provider stores (earlier responses, files, URLs): its size says nothing. */
   readonly usesStoredInput: boolean
   /** What it asks to be served as that is priced apart, in the provider's words. Absent = nothing. */

@@ -6,6 +6,7 @@
  */
 import { pixelsOf } from './image-size.ts'
 import type { ImageFacts } from './image-tokens.ts'
+import { pdfPagesOf } from './pdf-pages.ts'
 import { isObject } from './read-body.ts'
 import type { Endpoint } from './request-facts.ts'
 
@@ -13,6 +14,8 @@ export class Weight {
   attachments = 0
   /** Those of the attachments that are images. */
   readonly images: ImageFacts[] = []
+  /** The pages of each of them that is a document whose pages can be seen. */
+  readonly documentPages: number[] = []
   /** Bytes of base64 that are no text. */
   inlineBytes = 0
   /** What those bytes say. */
@@ -78,6 +81,10 @@ export class Weight {
     const type = typeof mediaType === 'string' ? mediaType.trim() : ''
     if (/^(text\/|application\/(json|xml))/i.test(type)) return
     if (/^image\//i.test(type)) this.images.push({ pixels: pixelsOf(base64), detail })
+    else {
+      const pages = pdfPagesOf(base64)
+      if (pages !== null) this.documentPages.push(pages)
+    }
     // A value may hold escapes and then be shorter than its bytes: that errs towards more tokens.
     this.inlineBytes += Buffer.byteLength(text)
     this.inlined.push(text)

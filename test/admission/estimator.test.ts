@@ -91,6 +91,16 @@ describe('estimate', () => {
     assert.equal(costNanoUsd, PRICE.bound(1_016 + 500 + 765 + 85, 100))
   })
 
+  test('F04 a document is reckoned by its pages, each as an image and its text', () => {
+    const estimator = anEstimator()
+    const facts = someFacts({ attachments: 2, documentPages: [100] })
+    const tokensAt = (model: string) => estimator.estimate(facts, PRICE, '', false, model).inputTokens
+    assert.equal(tokensAt('claude-sonnet-4-5'), 350 + 500 + 100 * 3_100)
+    assert.equal(tokensAt('gpt-4o'), 350 + 500 + 100 * 2_265)
+    assert.equal(tokensAt('gemini-2.5-pro'), 350 + 500 + 100 * 1_200)
+    assert.equal(tokensAt('another'), 350 + 500 + 100 * 3_000)
+  })
+
   test('without a price the costs are zero', () => {
     const estimate = anEstimator().estimate(someFacts(), null, '')
     assert.deepEqual([estimate.costNanoUsd, estimate.inputCostNanoUsd], [0n, 0n])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { readFacts } from '../../src/admission/read-facts.ts'
 import type { ApiFormat, Endpoint, RequestFacts } from '../../src/admission/request-facts.ts'
-import { pngOf } from '../helpers/images.ts'
+import { pdfOf, pngOf } from '../helpers/images.ts'
 
 interface Asked {
   readonly body: unknown
@@ -437,6 +437,22 @@ describe('size', () => {
     for (const [endpoint, fields, images] of rows) {
       const body = endpoint === 'generate_content' ? fields : { model: 'm', ...fields }
       assert.deepEqual(factsOf(endpoint, { body }).images, images, JSON.stringify(fields).slice(0, 90))
+    }
+  })
+
+  test('F04 the pages of documents are seen in each format', () => {
+    const pdf = pdfOf(12, { compressed: true }).toString('base64')
+    const source = { type: 'base64', media_type: 'application/pdf', data: pdf }
+    const rows: readonly [Endpoint, object][] = [
+      ['chat', { messages: [user([{ type: 'file', file: { filename: 'a.pdf', file_data: pdf } }])] }],
+      ['chat', { messages: [user([{ type: 'file', file: { file_data: `data:application/pdf;base64,${pdf}` } }])] }],
+      ['responses', { input: [user([{ type: 'input_file', filename: 'a.pdf', file_data: pdf }])] }],
+      ['messages', { messages: [user([{ type: 'document', source }])] }],
+      ['generate_content', { contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: pdf } }] }] }],
+    ]
+    for (const [endpoint, fields] of rows) {
+      const facts = factsOf(endpoint, { body: endpoint === 'generate_content' ? fields : { model: 'm', ...fields } })
+      assert.deepEqual([facts.attachments, facts.documentPages], [1, [12]], JSON.stringify(fields).slice(0, 90))
     }
   })
 

@@ -1,4 +1,5 @@
-/** Beginnings of image files, with what a reader of their size looks at. */
+/** Beginnings of image files, with what a reader of their size looks at, and documents of empty pages. */
+import { deflateSync } from 'node:zlib'
 import type { Pixels } from '../../src/admission/image-size.ts'
 
 export function pngOf({ width, height }: Pixels): Buffer {
@@ -44,4 +45,18 @@ export function webpOf({ width, height }: Pixels, kind: string): Buffer {
     bytes.writeUIntLE(height - 1, 27, 3)
   }
   return bytes
+}
+
+/** A document of so many empty pages, as writers of PDF 1.4 and, compressed, of 1.5 put it down. */
+export function pdfOf(pages: number, { compressed = false }: { compressed?: boolean } = {}): Buffer {
+  const objects = Array.from({ length: pages }, () => '<< /Type /Page /MediaBox [0 0 595 842] >>')
+  const head = `%PDF-1.${compressed ? 5 : 4}\n1 0 obj << /Type /Pages /Count ${pages} >> endobj\n`
+  if (!compressed) return Buffer.from(head + objects.map((page) => `2 0 obj ${page} endobj\n`).join(''))
+  const streams: Buffer[] = []
+  for (let at = 0; at < pages; at += 100) {
+    const data = deflateSync(objects.slice(at, at + 100).join('\n'))
+    const dictionary = `3 0 obj << /Type /ObjStm /Filter /FlateDecode /Length ${data.length} >>\nstream\r\n`
+    streams.push(Buffer.from(dictionary), data, Buffer.from('\nendstream endobj\n'))
+  }
+  return Buffer.concat([Buffer.from(head), ...streams])
 }
