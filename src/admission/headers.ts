@@ -46,14 +46,26 @@ export function limitHeaders(
     const until = resetsAt(limits[0]?.[budget.index] as Limit, budget)
     if (until !== null) headers['x-bursar-budget-resets-at'] = until
   }
-  if (requests != null) addRate(headers, 'requests', requests, now)
-  if (tokens != null) addRate(headers, 'tokens', tokens, now)
+  if (requests != null) addRate(headers, REQUESTS, requests, now)
+  if (tokens != null) addRate(headers, TOKENS, tokens, now)
   return headers
 }
 
-function addRate(headers: Record<string, string>, metric: Shown, tightest: Tightest, now: number): void {
-  const { max, remaining, windowEnd } = tightest
-  headers[`x-ratelimit-limit-${metric}`] = max.toString()
-  headers[`x-ratelimit-remaining-${metric}`] = remaining.toString()
-  if (Number.isFinite(windowEnd)) headers[`x-ratelimit-reset-${metric}`] = formatResetDuration(windowEnd - now)
+/** Names that are put together for each request would have to be looked up each time. */
+const namesOf = (metric: Shown) => ({
+  limit: `x-ratelimit-limit-${metric}`,
+  remaining: `x-ratelimit-remaining-${metric}`,
+  reset: `x-ratelimit-reset-${metric}`,
+})
+const [REQUESTS, TOKENS] = [namesOf('requests'), namesOf('tokens')]
+
+function addRate(
+  headers: Record<string, string>,
+  names: ReturnType<typeof namesOf>,
+  { max, remaining, windowEnd }: Tightest,
+  now: number,
+): void {
+  headers[names.limit] = max.toString()
+  headers[names.remaining] = remaining.toString()
+  if (Number.isFinite(windowEnd)) headers[names.reset] = formatResetDuration(windowEnd - now)
 }

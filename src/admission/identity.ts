@@ -7,10 +7,15 @@ import type { AdmissionRequest } from './admission.ts'
 
 /** @param attempt 1 for the first call to a provider */
 export function identityOf(request: AdmissionRequest, candidate: Candidate, attempt: number): AttemptIdentity {
+  // Field by field: copying objects is slow, and this is done for every attempt.
+  const { virtualKeyId, userId, teamId, customerId } = request.principal.ids
   return {
     requestId: request.requestId,
     attempt,
-    ...request.principal.ids,
+    virtualKeyId,
+    userId,
+    teamId,
+    customerId,
     provider: candidate.provider.name,
     providerKeyId: candidate.providerKey?.id ?? null,
     model: candidate.model === '' ? null : candidate.model,
