@@ -144,9 +144,10 @@ export class Admission {
       const message = `Limit ${unreadable.id} cannot be read (${unreadable.invalid ?? 'not tracked'}); its traffic is refused until it is mended.`
       return refuse('limit_invalid', message, { details: { limit_id: unreadable.id } })
     }
-    if (candidate.price === null && this.#parts.refuseUnknownPrice && hasEnforcedBudget(chain)) {
-      const message = `The price of ${candidate.provider.name}/${candidate.model} is not known, and a cost limit applies to this request.`
-      return refuse('model_price_unknown', message, { param: 'model' })
+    const unpriced = candidate.price === null ? candidate.model : candidate.unpricedTool
+    if (unpriced !== undefined && this.#parts.refuseUnknownPrice && hasEnforcedBudget(chain)) {
+      const message = `The price of ${candidate.provider.name}/${unpriced} is not known, and a cost limit applies to this request.`
+      return refuse('model_price_unknown', message, { param: unpriced === candidate.model ? 'model' : 'tools' })
     }
     return accept(this.propositionOf(facts, candidate, chain))
   }

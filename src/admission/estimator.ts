@@ -5,7 +5,7 @@
  * to 0.96 to 1.00 tokens per byte, and no tokenizer needs more), a token limit for an *expectation* (English and code need a
  * quarter of that, and a rate limit must not refuse phantoms). The expectation learns from what providers report.
  */
-import type { Price } from '../pricing/price.ts'
+import type { Extras, Price } from '../pricing/price.ts'
 import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
 import { NO_USAGE } from '../usage/usage.ts'
 import type { Estimate } from './estimate.ts'
@@ -25,6 +25,9 @@ export interface EstimatorOptions {
 
 /** Role names, separators and the like that a provider adds around each message and tool. */
 const TOKENS_PER_MESSAGE = 8
+
+/** Providers sum up no conversation that is shorter. */
+const COMPACTED_TOKENS_MIN = 50_000
 
 const RATIO_AT_FIRST = 0.35
 const RATIO_MIN = 0.2
@@ -77,7 +80,7 @@ export class Estimator {
     return {
       inputTokens,
       outputTokens,
-      costNanoUsd: price === null ? ZERO_USD : capped(price.bound(inputBound, outputTokens, extras)),
+      costNanoUsd: price === null ? ZERO_USD : capped(this.#bound(facts, price, inputBound, outputTokens, extras)),
       inputCostNanoUsd: price === null ? ZERO_USD : capped(price.cost(input)),
       basis:
         facts.usesStoredInput || facts.flatInputTokens !== undefined
@@ -86,6 +89,13 @@ export class Estimator {
             ? 'bytes'
             : 'tokenizer',
     }
+  }
+
+  #bound(facts: RequestFacts, price: Price, input: number, output: number, extras: Extras): NanoUsd {
+    // Summing up reads everything once more, and what it writes has no ceiling that a client could name.
+    const bound = price.bound(input, output, extras)
+    if (facts.compacts !== true || input < COMPACTED_TOKENS_MIN) return bound
+    return nanoUsd(bound + price.bound(input, this.#assumedOutputTokens, { ...extras, webSearches: 0 }))
   }
 
   #input(

@@ -3,8 +3,9 @@
  */
 import type { BodyReader } from './body-reader.ts'
 import { isObject } from './read-body.ts'
-import { ASSUMED_WEB_SEARCHES, SEARCHES_MAX } from './read-openai.ts'
+import { ASSUMED_WEB_SEARCHES, compaction, refuseFallbacks, SEARCHES_MAX } from './read-openai.ts'
 import type { Reading } from './reading.ts'
+import { toolModels } from './tool-models.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
 export type AnthropicEndpoint = 'messages' | 'count_tokens'
@@ -19,6 +20,7 @@ export function readAnthropic(
   pathModel: string | null,
 ): Reading {
   body.checkCeilings()
+  refuseFallbacks(body)
   const messages = body.list('messages')
   for (const message of messages) weighBlocks(fieldOf(message, 'content'), weight)
   const system = body.any('system')
@@ -35,6 +37,8 @@ export function readAnthropic(
     choices: 1,
     ...(counting ? {} : body.words('service_tier', 'speed', 'inference_geo')),
     ...(counting ? {} : searches(tools)),
+    ...(counting ? {} : toolModels(body)),
+    ...compaction(fieldOf(body.any('context_management'), 'edits'), /^compact_/),
     messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
   }
 }

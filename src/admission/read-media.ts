@@ -21,6 +21,8 @@ const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 500, medium: 1_700
 const IMAGE_TOKENS_MAX = 6_500
 /** Every preview of a streamed image costs so many. */
 const PARTIAL_IMAGE_TOKENS = 100
+/** More are not made, whatever is asked for. */
+const PREVIEWS_MAX = 100
 /** A character is a fifteenth of a second, a second twenty tokens of sound: 1.4 tokens, and slow voices. */
 const SPEECH_TOKENS_PER_CHARACTER = 2
 /** How long a recording is stands in no field, and its bytes do not tell: it is taken for a quarter of an hour. */
@@ -69,10 +71,19 @@ export function readMedia(endpoint: MediaEndpoint, body: BodyReader, pathModel: 
 }
 
 function imageTokens(body: BodyReader): number {
-  const quality = body.any('quality')
+  // Its author is another model, which has a bill of its own.
+  if (body.has('svg') || body.any('output_format') === 'svg') {
+    body.reject('output_format', 'Images as SVG are not supported by this gateway yet: a second model writes them.')
+  }
+  return Math.max(1, body.count('n') ?? 1) * imageOutputTokens(body.any('quality'), body.count('partial_images'))
+}
+
+/** Output tokens of one image of a quality, with its previews. */
+export function imageOutputTokens(quality: unknown, previews: unknown): number {
   const each = (typeof quality === 'string' ? IMAGE_TOKENS[quality] : undefined) ?? IMAGE_TOKENS_MAX
-  const previews = body.count('partial_images') ?? 0
-  return Math.max(1, body.count('n') ?? 1) * (each + previews * PARTIAL_IMAGE_TOKENS)
+  return (
+    each + (typeof previews === 'number' && previews > 0 ? Math.min(previews, PREVIEWS_MAX) : 0) * PARTIAL_IMAGE_TOKENS
+  )
 }
 
 /** Characters as people count them: one outside the basic plane is one. */

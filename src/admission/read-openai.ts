@@ -6,6 +6,7 @@ import type { BodyReader } from './body-reader.ts'
 import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import type { StoredReference } from './request-facts.ts'
+import { toolModels } from './tool-models.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
 export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings' | 'moderations' | 'rerank'
@@ -38,10 +39,7 @@ export function readOpenai(
   const modelField = pathModel === null && assumed === null ? 'model' : null
   const common = { requestedModel: model, modelField, asksForUsage: false, ...body.words('service_tier') }
   body.checkCeilings()
-  if (body.has('models')) {
-    // A list of models to fall back to would reach models that nobody has checked (F20).
-    body.reject('models', 'The field "models" is not taken: name one model; falling back is the gateway’s business.')
-  }
+  refuseFallbacks(body)
   const nothing = { stream: false, producesOutput: false, outputCeiling: null, choices: 1 }
   const asksForUsage = readStreamOptions(body)
   switch (endpoint) {
@@ -61,11 +59,23 @@ export function readOpenai(
   }
 }
 
+/** A list of models to fall back to would reach models that nobody has checked (F20). */
+export function refuseFallbacks(body: BodyReader): void {
+  for (const name of ['models', 'fallbacks']) {
+    if (body.has(name)) {
+      body.reject(name, `The field "${name}" is not taken: name one model; falling back is the gateway’s business.`)
+    }
+  }
+}
+
 function streaming(body: BodyReader): Pick<Reading, 'stream' | 'producesOutput'> {
   return { stream: body.boolean('stream'), producesOutput: true }
 }
 
-type Size = Pick<Reading, 'outputCeiling' | 'choices' | 'messages' | 'refersTo' | 'keepsAnswer' | 'webSearches'>
+type Size = Pick<
+  Reading,
+  'outputCeiling' | 'choices' | 'messages' | 'refersTo' | 'keepsAnswer' | 'webSearches' | 'compacts' | 'toolModels'
+>
 
 function readStreamOptions(body: BodyReader): boolean {
   const includeUsage = body.object('stream_options').include_usage
@@ -82,6 +92,7 @@ function readChat(body: BodyReader, weight: Weight): Size {
   return {
     outputCeiling: body.ceiling('max_completion_tokens', 'max_tokens'),
     choices: body.count('n') ?? 1,
+    ...toolModels(body),
     messages: messages.length + readTools(body, weight) + body.list('functions').length,
   }
 }
@@ -107,9 +118,16 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     choices: 1,
     messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
     ...searches(body),
+    ...compaction(body.any('context_management'), /^compaction/),
+    ...toolModels(body),
     refersTo,
     keepsAnswer: body.any('store') !== false,
   }
+}
+
+/** Whether one of the strategies that are asked for sums up the conversation. */
+export function compaction(strategies: unknown, type: RegExp): Pick<Reading, 'compacts'> {
+  return objectsIn(strategies).some((strategy) => type.test(String(strategy.type))) ? { compacts: true } : {}
 }
 
 /** How many searches a model makes where nothing caps them, for the hold; what it has made is charged. */

@@ -17,6 +17,8 @@ export interface Reading
     | 'keepsAnswer'
     | 'serviceTiers'
     | 'webSearches'
+    | 'compacts'
+    | 'toolModels'
   > {
   /** The body's field that carries the model; null where the path does. */
   readonly modelField: string | null

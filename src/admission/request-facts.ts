@@ -74,6 +74,16 @@ export interface StoredReference {
   readonly id: string
 }
 
+/** A model that a provider may call as a tool, and what is held for it. */
+export interface ToolModel {
+  readonly model: string
+  readonly uses: number
+  /** Of one use. */
+  readonly outputTokens: number
+  /** Input tokens of one use, beside the conversation. */
+  readonly besideTokens: number
+}
+
 export interface RequestFacts {
   readonly format: ApiFormat
   readonly endpoint: Endpoint
@@ -112,6 +122,10 @@ export interface RequestFacts {
   readonly usesStoredInput: boolean
   /** What it asks to be served as that is priced apart, in the provider's words. Absent = nothing. */
   readonly serviceTiers?: readonly string[]
+  /** Models that the provider may call as tools of the one that is asked. Absent = none. */
+  readonly toolModels?: readonly ToolModel[]
+  /** The provider may sum up what is long of the conversation, which reads all of it once more. Absent = it may not. */
+  readonly compacts?: true
   /** Searches of the web that the provider may run for it. Absent = none. */
   readonly webSearches?: number
   /** The raw body, forwarded byte for byte unless a listed change applies. */

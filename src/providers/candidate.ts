@@ -9,8 +9,10 @@ export interface Candidate {
   readonly providerKey: ProviderKey | null
   /** The model as the provider knows it; empty for calls that name none. */
   readonly model: string
-  /** Null when no price is known. */
+  /** Null when no price is known. With the prices of the models that the request's tools may call. */
   readonly price: Price | null
+  /** A model that a tool may call and that has no price. Absent = there is none. */
+  readonly unpricedTool?: string
 }
 
 /** At least one candidate; the first is tried first. */

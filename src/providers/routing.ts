@@ -5,11 +5,12 @@
  * that name. Access is checked here, for every candidate, so no fallback can reach what the key may not use (F20).
  */
 import { accept, type Result, refuse } from '../admission/decision.ts'
-import type { NativeCall, RequestFacts } from '../admission/request-facts.ts'
+import type { NativeCall, RequestFacts, ToolModel } from '../admission/request-facts.ts'
 import { UNMETERED } from '../admission/unmetered.ts'
 import { accessOf, type Grant } from '../auth/access.ts'
 import type { Principal } from '../auth/principal.ts'
-import type { PriceBook } from '../pricing/price.ts'
+import type { Price, PriceBook } from '../pricing/price.ts'
+import { type PricedTool, ToolPrice } from '../pricing/tool-price.ts'
 import { bareName } from '../store/bare-name.ts'
 import type { PriceOverride, Provider, ProviderKey } from '../store/entities.ts'
 import type { StoredObject } from '../usage/stored-objects.ts'
@@ -41,7 +42,7 @@ export interface RoutingOptions {
   readonly now: number
 }
 
-export type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel' | 'native'>
+export type RoutedFacts = Pick<RequestFacts, 'format' | 'endpoint' | 'requestedModel' | 'native' | 'toolModels'>
 
 /** Some APIs carry the model in the path, where such a name would lead elsewhere. */
 const DOT_SEGMENT = /(^|\/)\.{1,2}(\/|$)/
@@ -63,20 +64,61 @@ export function route(
     explicit === null
       ? chooseByName(principal, facts, model, store, options.random)
       : checkNamed(principal, facts, model, explicit)
-  return choice.ok ? routeOf(choice.value, model, options) : choice
+  return choice.ok ? routeOf(principal, choice.value, model, facts.toolModels ?? NO_TOOLS, options) : choice
 }
 
-function routeOf(chosen: readonly Option[], model: string, options: RoutingOptions): Result<Route> {
+const NO_TOOLS: readonly ToolModel[] = []
+
+function routeOf(
+  principal: Principal,
+  chosen: readonly Option[],
+  model: string,
+  tools: readonly ToolModel[],
+  options: RoutingOptions,
+): Result<Route> {
   const candidates: Candidate[] = []
   for (const { provider, grant } of chosen) {
-    const price = options.prices.priceOf(provider, model, options.now)
+    if (!mayCall(principal, provider, tools)) continue
+    const priced = withTools(options.prices.priceOf(provider, model, options.now), provider, tools, options)
     for (const providerKey of keysOf(provider, grant, options.random)) {
-      candidates.push({ provider, providerKey, model, price })
+      candidates.push({ provider, providerKey, model, ...priced })
     }
+  }
+  if (
+    candidates.length === 0 &&
+    tools.length > 0 &&
+    !chosen.some(({ provider }) => mayCall(principal, provider, tools))
+  ) {
+    return refuse('model_not_allowed', 'This key may not use a model that a tool of the request calls.', {
+      param: 'tools',
+    })
   }
   const route = options.resting.last(candidates, options.now)
   if (route.length > 0) return accept(route as Route)
   return refuse('provider_not_allowed', 'This key may not use any credential of the provider.', { param: 'model' })
+}
+
+/** Whether the key may use the models that tools call there, as if it had asked for them. */
+function mayCall(principal: Principal, provider: Provider, tools: readonly ToolModel[]): boolean {
+  const access = accessOf(principal.key)
+  return tools.every(({ model }) => access.grantOf(provider.name, model) !== null)
+}
+
+function withTools(
+  price: Price | null,
+  provider: Provider,
+  tools: readonly ToolModel[],
+  { prices, now }: RoutingOptions,
+): Pick<Candidate, 'price' | 'unpricedTool'> {
+  if (tools.length === 0 || price === null) return { price }
+  const priced: PricedTool[] = []
+  let unpricedTool: string | undefined
+  for (const tool of tools) {
+    const own = prices.priceOf(provider, tool.model, now)
+    if (own === null) unpricedTool = tool.model
+    else priced.push({ ...tool, price: own })
+  }
+  return { price: new ToolPrice(price, priced), ...(unpricedTool === undefined ? {} : { unpricedTool }) }
 }
 
 /** Under a provider's name nobody else is asked, and names are the provider's own: no aliases, and a slash is part of the name. */
@@ -91,7 +133,7 @@ function routeNative(
   if (provider === null) return modelNotFound()
   const model = modelOfDeployment(provider, bareName(facts.requestedModel))
   const choice = DOT_SEGMENT.test(model) ? modelNotFound() : checkNamed(principal, facts, model, provider)
-  return choice.ok ? routeOf(choice.value, model, options) : choice
+  return choice.ok ? routeOf(principal, choice.value, model, facts.toolModels ?? NO_TOOLS, options) : choice
 }
 
 /** Azure is asked for deployments; prices, limits and access lists speak of the models in them. */

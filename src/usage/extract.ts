@@ -10,12 +10,13 @@ import {
   anthropicUsage,
   billedUnits,
   googleUsage,
+  imagesIn,
   isObject,
   type JsonObject,
   openaiUsage,
   webSearchesIn,
 } from './report.ts'
-import { NO_USAGE, type Usage } from './usage.ts'
+import { NO_USAGE, type ToolUse, type Usage } from './usage.ts'
 
 /** Above this size a body is not parsed whole to find a report that does not stand near its end. */
 const WHOLE_PARSE_MAX_BYTES = 4 * 1024 * 1024
@@ -34,7 +35,7 @@ export function usageOfAnswer(
   if (usage === null) return endpoint === 'rerank' ? billedUnits(objectIn(body, 'meta')) : null
   switch (format) {
     case 'openai':
-      return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), searchesOf(endpoint, body))
+      return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), ...toolsOf(endpoint, body))
     case 'anthropic':
       return anthropicUsage(usage)
     case 'google':
@@ -42,10 +43,16 @@ export function usageOfAnswer(
   }
 }
 
-function searchesOf(endpoint: Endpoint, body: Buffer): number {
-  if (endpoint !== 'responses' || !body.includes('"web_search_call"')) return 0
-  return webSearchesIn(parseWhole(body)?.output)
+/** What the tools of a response have done. Few have done anything, and only these are parsed whole. */
+function toolsOf(endpoint: Endpoint, body: Buffer): [webSearches: number, toolUse: readonly ToolUse[] | null] {
+  if (endpoint !== 'responses' || !TOOL_CALLS.some((type) => body.includes(type))) return [0, []]
+  const response = parseWhole(body)
+  // Too large to be parsed, as images make it: what is beside the items can still be read.
+  if (response === null) return [0, imagesIn(outermost(body, 'tool_usage'), [{ type: 'image_generation_call' }])]
+  return [webSearchesIn(response.output), imagesIn(response.tool_usage, response.output)]
 }
+
+const TOOL_CALLS = ['"web_search_call"', '"image_generation_call"']
 
 function objectIn(body: Buffer, key: string): JsonObject | null {
   const value = outermost(body, key)

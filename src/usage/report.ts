@@ -4,7 +4,7 @@
  * Strict where money follows: a count that is negative, fractional, a string or absurdly large is no count, and a report without its
  * main counts is no report. Lenient where providers differ: names of both OpenAI APIs, parts inside or beside their whole.
  */
-import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, tierWord, type Usage } from './usage.ts'
+import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, type ToolUse, tierWord, type Usage } from './usage.ts'
 
 /** No attempt has a billion tokens; what says so is broken. */
 const TOKENS_MAX = 1_000_000_000
@@ -47,6 +47,7 @@ export function openaiUsage(
   producesOutput: boolean,
   tier: unknown = null,
   webSearches = 0,
+  toolUse: readonly ToolUse[] | null = [],
 ): Usage | null {
   if (usage.type === 'duration') return lengthOfSound(usage.seconds)
   // Rerankers that make nothing report the sum alone.
@@ -70,8 +71,17 @@ export function openaiUsage(
     inputAudioTokens: part(input.audio_tokens, inputTokens),
     outputAudioTokens: part(output.audio_tokens, outputTokens),
     webSearches,
+    toolUse,
     serviceTiers: tiersIn(tier),
   }
+}
+
+/** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
+export function imagesIn(toolUsage: unknown, output: unknown): readonly ToolUse[] | null {
+  const usage = openaiUsage(object(object(toolUsage).image_gen), true)
+  if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
+  const made = Array.isArray(output) && output.some((item) => isObject(item) && item.type === 'image_generation_call')
+  return made ? null : []
 }
 
 /** Searches among the items of a response. Opening a page that was found is free. */
@@ -99,8 +109,26 @@ export function billedUnits(meta: JsonObject | null): Usage | null {
   return { ...NO_USAGE, inputTokens: inputTokens ?? 0, fees: fees ?? 1 }
 }
 
-/** `usage` of messages: what is read from and written to the cache stands beside the input there, not inside it. */
+/**
+ * `usage` of messages: what is read from and written to the cache stands beside the input there, not inside it. What summing up a long
+ * conversation took and what an advisor has used are iterations that its totals leave out ("Compaction", "Advisor tool").
+ */
 export function anthropicUsage(usage: JsonObject): Usage | null {
+  const total = iterationUsage(usage)
+  if (total === null || !Array.isArray(usage.iterations)) return total
+  const compactions: Usage[] = []
+  const toolUse: ToolUse[] = []
+  for (const iteration of usage.iterations.filter(isObject)) {
+    const { type, model } = iteration
+    const own = type === 'compaction' || type === 'advisor_message' ? iterationUsage(iteration) : null
+    if (own === null) continue
+    if (type === 'compaction') compactions.push({ ...own, fees: 0, serviceTiers: total.serviceTiers })
+    else toolUse.push({ model: typeof model === 'string' ? model : null, usage: own })
+  }
+  return { ...total, compactions, toolUse }
+}
+
+function iterationUsage(usage: JsonObject): Usage | null {
   const plain = count(usage.input_tokens)
   const outputTokens = count(usage.output_tokens)
   if (plain === null || outputTokens === null) return null

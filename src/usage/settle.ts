@@ -7,7 +7,7 @@ import type { UsageSource } from '../ledger/facts.ts'
 import { amountsOf } from '../ledger/hold.ts'
 import type { Price } from '../pricing/price.ts'
 import { METRICS } from '../store/entities.ts'
-import { type NanoUsd, ZERO_USD } from '../units/money.ts'
+import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
 
 /** The ways an attempt can end. */
@@ -87,7 +87,11 @@ export function resolutionOf(
 ): Resolution {
   const costOf = (usage: Usage): NanoUsd => {
     if (price === null) return ZERO_USD
-    return price.cost(usage.serviceTiers.length === 0 ? { ...usage, serviceTiers: askedTiers } : usage)
+    let cost: bigint = ZERO_USD
+    for (const part of [usage, ...usage.compactions]) {
+      cost += price.cost(part.serviceTiers.length === 0 ? { ...part, serviceTiers: askedTiers } : part)
+    }
+    return nanoUsd(cost)
   }
   const row = TABLE[end.ending]
   const success = end.ending === 'complete'
@@ -120,17 +124,36 @@ export function uncounted(resolution: Resolution): Resolution {
   return { ...resolution, requests: 0, amounts: resolution.amounts.with(METRICS.indexOf('requests'), 0n) }
 }
 
+/** With text that nothing reports, and whatever tools have done by then. */
 function withOutput(usage: Usage, moreTokens: number): Usage {
-  return { ...usage, outputTokens: usage.outputTokens + moreTokens }
+  return { ...usage, outputTokens: usage.outputTokens + moreTokens, toolUse: null }
+}
+
+/** Whose counts a report names apart: all of them have been read and written. */
+const COUNTS = [
+  'inputTokens',
+  'outputTokens',
+  'cacheReadTokens',
+  'cacheWriteTokens',
+  'cacheWrite1hTokens',
+  'reasoningTokens',
+] as const satisfies readonly (keyof Usage)[]
+
+function withCompactions(usage: Usage): Usage {
+  if (usage.compactions.length === 0) return usage
+  const sum: { -readonly [K in keyof Usage]: Usage[K] } = { ...usage, compactions: [] }
+  for (const compaction of usage.compactions) for (const count of COUNTS) sum[count] += compaction[count]
+  return sum
 }
 
 function resolved(
-  usage: Usage,
+  reported: Usage,
   cost: NanoUsd,
   source: UsageSource | null,
   requests: 0 | 1,
   success: boolean,
 ): Resolution {
+  const usage = withCompactions(reported)
   const input = BigInt(usage.inputTokens)
   const output = BigInt(usage.outputTokens)
   const amounts = amountsOf({

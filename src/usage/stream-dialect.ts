@@ -10,6 +10,7 @@ import { type FieldTable, fieldTable } from './json-fields.ts'
 import {
   anthropicUsage,
   googleUsage,
+  imagesIn,
   isObject,
   type JsonObject,
   mergedAnthropic,
@@ -127,7 +128,8 @@ const responses: StreamDialect = {
   usageOf(_first, last) {
     const response = dataOf(last)?.response
     if (!isObject(response) || !isObject(response.usage)) return null
-    return openaiUsage(response.usage, true, response.service_tier, webSearchesIn(response.output))
+    const { output, tool_usage: toolUsage } = response
+    return openaiUsage(response.usage, true, response.service_tier, webSearchesIn(output), imagesIn(toolUsage, output))
   },
 }
 

@@ -18,8 +18,19 @@ export interface Usage {
   readonly fees: number
   /** Searches of the web that the provider has run for it, each for a fee. */
   readonly webSearches: number
+  /** What summing up the conversation took, each time, beside all of the above: by the same model, at the rates of its own length. */
+  readonly compactions: readonly Usage[]
+  /** What models that were called as tools have used, beside all of the above; null where it is not known. */
+  readonly toolUse: readonly ToolUse[] | null
   /** What it was served as that is priced apart, in the provider's words: its service tier, speed, region. Empty = nothing was said. */
   readonly serviceTiers: readonly string[]
+}
+
+/** What a model that was called as a tool has used. */
+export interface ToolUse {
+  /** Null where the provider does not name it. */
+  readonly model: string | null
+  readonly usage: Usage
 }
 
 /** Models of sound that are charged by its length report seconds; every second of it counts as so many input tokens. */
@@ -41,5 +52,7 @@ export const NO_USAGE: Usage = {
   outputAudioTokens: 0,
   fees: 1,
   webSearches: 0,
+  compactions: [],
+  toolUse: [],
   serviceTiers: [],
 }

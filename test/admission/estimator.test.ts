@@ -76,7 +76,7 @@ describe('estimate', () => {
     assert.deepEqual([stored.inputTokens, stored.basis], [350 + 7_000, 'flat'])
   })
 
-  test('F04 images are reckoned by the rule of the model that is asked, and flat where none is known', () => {
+  test('F04 F05 images are reckoned by the rule of the model that is asked, and flat where none is known', () => {
     const estimator = anEstimator()
     const images = [
       { pixels: { width: 1_024, height: 1_024 }, detail: null },
@@ -91,7 +91,7 @@ describe('estimate', () => {
     assert.equal(costNanoUsd, PRICE.bound(1_016 + 500 + 765 + 85, 100))
   })
 
-  test('F04 a document is reckoned by its pages, each as an image and its text', () => {
+  test('F05 a document is reckoned by its pages, each as an image and its text', () => {
     const estimator = anEstimator()
     const facts = someFacts({ attachments: 2, documentPages: [100] })
     const tokensAt = (model: string) => estimator.estimate(facts, PRICE, '', false, model).inputTokens
@@ -99,6 +99,14 @@ describe('estimate', () => {
     assert.equal(tokensAt('gpt-4o'), 350 + 500 + 100 * 2_265)
     assert.equal(tokensAt('gemini-2.5-pro'), 350 + 500 + 100 * 1_200)
     assert.equal(tokensAt('another'), 350 + 500 + 100 * 3_000)
+  })
+
+  test('F05 what may be summed up is held once more, with a summary of the assumed length, where it is long enough', () => {
+    const estimator = anEstimator()
+    const held = (textBytes: number) =>
+      estimator.estimate(someFacts({ textBytes, messages: 0, compacts: true }), PRICE, '').costNanoUsd
+    assert.equal(held(49_999), PRICE.bound(49_999, 100))
+    assert.equal(held(50_000), PRICE.bound(50_000, 100) + PRICE.bound(50_000, 4_096))
   })
 
   test('without a price the costs are zero', () => {

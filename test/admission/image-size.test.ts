@@ -30,7 +30,7 @@ describe('the size of an image', () => {
     assert.equal(read(jpegOf(size, { before: before(7) })), null)
   })
 
-  test('F04 is not told of what departs from its format, where decoders may see another one', () => {
+  test('F05 is not told of what departs from its format, where decoders may see another one', () => {
     const small = { width: 1, height: 1 }
     const rows: readonly [string, Buffer][] = [
       ['nothing', Buffer.alloc(0)],

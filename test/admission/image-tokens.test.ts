@@ -9,7 +9,7 @@ const tokens = (model: string, pixels: Pixels | null, detail: string | null = nu
   imageInputTokens({ pixels, detail }, model)
 
 describe('what an image may be billed', () => {
-  test('F04 OpenAI: the examples of its guide, and what its models have been measured to bill', () => {
+  test('F04 F05 OpenAI: the examples of its guide, and what its models have been measured to bill', () => {
     const rows: readonly [model: string, Pixels, detail: string | null, tokens: number][] = [
       ['gpt-4o', of(1_024, 1_024), 'high', 765],
       ['gpt-4o-2024-08-06', of(2_048, 4_096), 'high', 1_105],
@@ -42,7 +42,7 @@ describe('what an image may be billed', () => {
     assert.equal(tokens('gemini-3-pro-preview', of(8_000, 8_000)), 2_300)
   })
 
-  test('F04 an image of unknown size is held as large as any that is known', () => {
+  test('F05 an image of unknown size is held as large as any that is known', () => {
     const models = [
       'gpt-4o',
       'gpt-4o-mini',

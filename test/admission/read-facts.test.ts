@@ -71,6 +71,63 @@ describe('model and headers', () => {
 
   test('F20 a list of models to fall back to is refused', () => {
     assert.equal(paramOf('chat', { body: { model: 'a', models: ['b'] } }), 'models')
+    assert.equal(paramOf('responses', { body: { model: 'a', fallbacks: ['b'] } }), 'fallbacks')
+    assert.equal(paramOf('messages', { body: { model: 'a', messages: [], fallbacks: [{ model: 'b' }] } }), 'fallbacks')
+    assert.equal(paramOf('messages', { body: { model: 'a', messages: [], fallbacks: 'default' } }), 'fallbacks')
+  })
+
+  test('F20 models that a provider may call as tools are read, wherever the tools stand', () => {
+    const image = { type: 'image_generation', model: 'gpt-image-2', quality: 'low' }
+    const read = (endpoint: Endpoint, body: object) => factsOf(endpoint, { body: { model: 'm', ...body } }).toolModels
+    const one = [{ model: 'gpt-image-2', uses: 1, outputTokens: 500, besideTokens: 5_000 }]
+    assert.deepEqual(read('responses', { tools: [image] }), one)
+    assert.deepEqual(read('responses', { tools: [], input: [{ type: 'tool_search_output', tools: [image] }] }), one)
+    const [unnamed] = read('responses', { tools: [{ type: 'image_generation' }], max_tool_calls: 3 }) ?? []
+    assert.deepEqual([unnamed?.model.startsWith('gpt-image-'), unnamed?.uses, unnamed?.outputTokens], [true, 3, 6_500])
+    const advisor = {
+      type: 'advisor_20260301',
+      name: 'advisor',
+      model: 'claude-opus-4-8',
+      max_uses: 2,
+      max_tokens: 900,
+    }
+    assert.deepEqual(read('messages', { messages: [], tools: [advisor] }), [
+      { model: 'claude-opus-4-8', uses: 2, outputTokens: 900, besideTokens: 5_000 },
+    ])
+    const schema = { type: 'object', model: 1 }
+    assert.equal(
+      read('chat', { tools: [{ type: 'function', function: { name: 'f', parameters: schema } }] }),
+      undefined,
+    )
+    assert.equal(read('responses', { tools: [{ type: 'function', name: 'f', parameters: schema }] }), undefined)
+    assert.equal(read('messages', { messages: [], tools: [{ name: 'f', input_schema: schema }] }), undefined)
+  })
+
+  test('F20 a tool that names a model in another way, and an author of SVG, are refused', () => {
+    const rows: readonly [Endpoint, object, param: string][] = [
+      ['chat', { tools: [{ type: 'openrouter:advisor', parameters: { model: 'b' } }] }, 'tools'],
+      ['chat', { tools: [{ type: 'orq:advisor', model: 'b' }] }, 'tools'],
+      ['messages', { messages: [], tools: [{ type: 'advisor_20260301', name: 'advisor' }] }, 'tools'],
+      ['responses', { tools: [{ type: 'image_generation', model: 7 }] }, 'tools'],
+      ['responses', { tools: [{ type: 'image_generation', output_format: 'svg' }] }, 'tools'],
+      ['responses', { tools: [{ type: 'image_generation', svg: { model: 'b' } }] }, 'tools'],
+      ['responses', { tools: Array.from({ length: 17 }, () => ({ type: 'image_generation' })) }, 'tools'],
+      ['image_generations', { prompt: 'a', svg: { model: 'b' } }, 'output_format'],
+      ['image_generations', { prompt: 'a', output_format: 'svg' }, 'output_format'],
+    ]
+    for (const [endpoint, body, param] of rows) {
+      assert.equal(paramOf(endpoint, { body: { model: 'a', ...body } }), param, JSON.stringify(body).slice(0, 90))
+    }
+  })
+
+  test('that the provider may sum up the conversation is noted', () => {
+    const edits = [{ type: 'clear_tool_uses_20250919' }, { type: 'compact_20260112' }]
+    const anthropic = (context_management: object) =>
+      factsOf('messages', { body: { model: 'm', messages: [], context_management } }).compacts
+    assert.equal(anthropic({ edits }), true)
+    assert.equal(anthropic({ edits: edits.slice(0, 1) }), undefined)
+    const openai = { model: 'm', input: 'a', context_management: [{ type: 'compaction', compact_threshold: 1_000 }] }
+    assert.equal(factsOf('responses', { body: openai }).compacts, true)
   })
 
   test('tags are at most five of at most 64 characters', () => {
@@ -399,7 +456,7 @@ describe('size', () => {
     }
   })
 
-  test('F04 images are told from files, with their size where it can be read and the detail asked for', () => {
+  test('F05 images are told from files, with their size where it can be read and the detail asked for', () => {
     const png = pngOf({ width: 640, height: 480 }).toString('base64')
     const data = `data:image/png;base64,${png}`
     const known = (detail: string | null) => [{ pixels: { width: 640, height: 480 }, detail }]
@@ -440,7 +497,7 @@ describe('size', () => {
     }
   })
 
-  test('F04 the pages of documents are seen in each format', () => {
+  test('F05 the pages of documents are seen in each format', () => {
     const pdf = pdfOf(12, { compressed: true }).toString('base64')
     const source = { type: 'base64', media_type: 'application/pdf', data: pdf }
     const rows: readonly [Endpoint, object][] = [

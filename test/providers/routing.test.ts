@@ -67,6 +67,42 @@ function candidates(...args: Parameters<typeof routed>): string[] | string {
   return result.value.map(({ provider, model }) => `${provider.name}/${model}`)
 }
 
+describe('models that tools call', () => {
+  const IMAGE = { model: 'gpt-image-2', uses: 2, outputTokens: 500, besideTokens: 5_000 }
+  const routedWith = (access: readonly AccessRule[] | null, model: string, ...tools: string[]) => {
+    const store = storeOf({ providers: [openai, azure] })
+    const toolModels = tools.map((tool) => ({ ...IMAGE, model: tool }))
+    return route(who(access), { format: 'openai', endpoint: 'responses', requestedModel: model, toolModels }, store, {
+      aliases: new Map(),
+      random: () => 0,
+      prices: new GenaiPriceBook(store, null),
+      resting: { last: (candidates) => candidates },
+      now: NOW,
+    })
+  }
+
+  test('F20 only those that the key may use there, like the model that is asked', () => {
+    const only = (provider: string, ...models: string[]) => rule(provider, { models })
+    const result = routedWith([only('openai', 'gpt-5')], 'openai/gpt-5', 'gpt-image-2')
+    assert.deepEqual([result.ok, !result.ok && result.refusal.code], [false, 'model_not_allowed'])
+    assert.ok(routedWith([only('openai', 'gpt-5', 'gpt-image-*')], 'openai/gpt-5', 'gpt-image-2').ok)
+    // Of two providers the one that may.
+    const both = routedWith([only('openai', 'gpt-5'), only('azure', 'gpt-5', 'gpt-image-2')], 'gpt-5', 'gpt-image-2')
+    assert.deepEqual(both.ok && both.value.map(({ provider }) => provider.name), ['azure'])
+  })
+
+  test('T03 F05 their price is held and charged with that of the model, and one without a price is named', () => {
+    const plain = routedWith(null, 'openai/gpt-5')
+    const priced = routedWith(null, 'openai/gpt-5', 'gpt-image-2')
+    assert.ok(plain.ok && priced.ok)
+    const [one, other] = [plain.value[0].price, priced.value[0].price]
+    // 2 × ((100 + 5,000) × 5,000 + 500 × 30,000)
+    assert.equal((other?.bound(100, 10) ?? 0n) - (one?.bound(100, 10) ?? 0n), 81_000_000n)
+    const unpriced = routedWith(null, 'openai/gpt-5', 'gpt-image-2', 'nobody-knows-it')
+    assert.equal(unpriced.ok && unpriced.value[0].unpricedTool, 'nobody-knows-it')
+  })
+})
+
 describe('an explicit provider', () => {
   test('B117 provider/model is never served by another provider, whatever the weights say', () => {
     const access = [rule('openai', { weight: 1 }), rule('azure', { weight: 1_000_000 })]

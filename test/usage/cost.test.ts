@@ -329,6 +329,20 @@ const MESSAGES: readonly Row[] = [
     7,
     330_000n,
   ],
+  // 23,000 × 3,000 + 1,000 × 15,000, and at the rates of its own length 180,000 × 3,000 + 3,500 × 15,000
+  [
+    'summing up',
+    messages(inOut(23_000, 1_000), undefined, {
+      iterations: [
+        { type: 'compaction', input_tokens: 180_000, output_tokens: 3_500 },
+        { type: 'message', input_tokens: 23_000, output_tokens: 1_000 },
+      ],
+    }),
+    'anthropic/claude-sonnet-4-5',
+    203_000,
+    4_500,
+    676_500_000n,
+  ],
   [
     'thinking',
     messages(inOut(25, 900, { output_tokens_details: { thinking_tokens: 880 } })),

@@ -134,6 +134,41 @@ describe('usage of a collected answer', () => {
     })
   }
 
+  test('F08 what an advisor has used, and what summing up took, stand apart from the totals of a message', () => {
+    const usage = {
+      input_tokens: 23_000,
+      output_tokens: 1_000,
+      iterations: [
+        { type: 'compaction', input_tokens: 180_000, output_tokens: 3_500, cache_read_input_tokens: 10 },
+        { type: 'message', input_tokens: 23_000, output_tokens: 1_000 },
+        { type: 'advisor_message', model: 'claude-opus-4-8', input_tokens: 900, output_tokens: 500 },
+        { type: 'advisor_message', input_tokens: -1, output_tokens: 500 },
+        null,
+      ],
+    }
+    const read = usageOfAnswer('anthropic', 'messages', true, Buffer.from(JSON.stringify({ usage })))
+    const compaction = { ...NO_USAGE, inputTokens: 180_010, outputTokens: 3_500, cacheReadTokens: 10, fees: 0 }
+    const advice = { model: 'claude-opus-4-8', usage: { ...NO_USAGE, inputTokens: 900, outputTokens: 500 } }
+    const total = { ...NO_USAGE, inputTokens: 23_000, outputTokens: 1_000 }
+    assert.deepEqual(read, { ...total, compactions: [compaction], toolUse: [advice] })
+  })
+
+  test('F08 what images have used stands beside the usage of a response; where that is missing nobody knows', () => {
+    const image = { type: 'image_generation_call', result: 'iVBO' }
+    const usage = { input_tokens: 10, output_tokens: 5, total_tokens: 15 }
+    const toolUse = (rest: object) => read('openai', 'responses', { usage, ...rest })?.toolUse
+    const used = { ...NO_USAGE, inputTokens: 50, outputTokens: 1_600 }
+    const reported = { image_gen: { input_tokens: 50, output_tokens: 1_600, total_tokens: 1_650 } }
+    const nothing = { image_gen: { input_tokens: 0, output_tokens: 0, total_tokens: 0 } }
+    assert.deepEqual(toolUse({ output: [image], tool_usage: reported }), [{ model: null, usage: used }])
+    assert.equal(toolUse({ output: [image] }), null)
+    assert.deepEqual(toolUse({ output: [image], tool_usage: nothing }), [])
+    assert.deepEqual(toolUse({ output: [{ type: 'message' }] }), [])
+    const large = { ...image, result: 'i'.repeat(5_000_000) }
+    assert.equal(toolUse({ output: [large] }), null)
+    assert.deepEqual(toolUse({ output: [large], tool_usage: reported }), [{ model: null, usage: used }])
+  })
+
   test('F08 reasoning that a provider leaves out of its output count, but not out of its total, is counted once', () => {
     const grok = {
       prompt_tokens: 10,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Estimate } from '../../src/admission/estimate.ts'
 import { CardPrice, ratesOf } from '../../src/pricing/rates.ts'
+import { ToolPrice } from '../../src/pricing/tool-price.ts'
 import { METRICS } from '../../src/store/entities.ts'
 import { nanoUsd, ZERO_USD } from '../../src/units/money.ts'
 import { type Ending, type Outcome, outcome, resolutionOf } from '../../src/usage/settle.ts'
@@ -106,6 +107,14 @@ describe('what an attempt is charged', () => {
     ],
   ]
   for (const [title, end, expected] of rows) test(title, () => assert.deepEqual(charged(end), expected))
+
+  test('F07 of a stream that was cut nobody knows what its tools have done: all that they may is charged', () => {
+    const tools = [{ model: 'image', price: PRICE, uses: 2, outputTokens: 1_000, besideTokens: 0 }]
+    const end = outcome('cut', 200, { usage: { ...NO_USAGE, inputTokens: 80 }, final: false, textTokens: 0 })
+    assert.equal(resolutionOf(end, ESTIMATE, new ToolPrice(PRICE, tools)).cost, 160n + 2n * (160n + 10_000n))
+    const whole = outcome('complete', 200, { usage: REPORTED })
+    assert.equal(resolutionOf(whole, ESTIMATE, new ToolPrice(PRICE, tools)).cost, 460n)
+  })
 
   test('without a price tokens and requests count all the same', () => {
     assert.deepEqual(charged(outcome('complete', 200, { usage: REPORTED }), null), [1, 80, 30, 0, 'reported', true])
