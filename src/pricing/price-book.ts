@@ -143,6 +143,8 @@ function overlaid(override: PriceOverride, listed: RateCard | null): RateCard {
       cacheWrite1h: cacheWritePerMillion === null ? own?.cacheWrite1h : undefined,
       inputAudio: own?.inputAudio,
       outputAudio: outputPerMillion === null ? rates?.outputAudio : undefined,
+      inputImage: own?.inputImage,
+      outputImage: outputPerMillion === null ? rates?.outputImage : undefined,
       reasoning: outputPerMillion === null ? rates?.reasoning : undefined,
     })
   }

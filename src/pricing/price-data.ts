@@ -143,6 +143,8 @@ const PARTS: Readonly<Record<keyof KnownRates, string>> = {
   cacheWrite1h: 'cache_write_1h_mtok',
   inputAudio: 'input_audio_mtok',
   outputAudio: 'output_audio_mtok',
+  inputImage: 'input_image_mtok',
+  outputImage: 'output_image_mtok',
   reasoning: 'output_reasoning_mtok',
 }
 const PER_REQUEST = 'requests_kcount'
@@ -200,6 +202,8 @@ function compileRates(prices: ModelPrice, above: number | null): ReturnType<type
     cacheWrite1h: rate('cacheWrite1h'),
     inputAudio: rate('inputAudio'),
     outputAudio: rate('outputAudio'),
+    inputImage: rate('inputImage'),
+    outputImage: rate('outputImage'),
     reasoning: rate('reasoning'),
   })
 }

@@ -18,6 +18,8 @@ export interface Rates {
   readonly cacheWrite1h: bigint
   readonly inputAudio: bigint
   readonly outputAudio: bigint
+  readonly inputImage: bigint
+  readonly outputImage: bigint
   readonly reasoning: bigint
 }
 
@@ -30,6 +32,8 @@ export interface KnownRates {
   readonly cacheWrite1h?: bigint | undefined
   readonly inputAudio?: bigint | undefined
   readonly outputAudio?: bigint | undefined
+  readonly inputImage?: bigint | undefined
+  readonly outputImage?: bigint | undefined
   readonly reasoning?: bigint | undefined
 }
 
@@ -44,6 +48,8 @@ export function ratesOf(known: KnownRates): Rates {
     cacheWrite1h: known.cacheWrite1h ?? cacheWrite,
     inputAudio: known.inputAudio ?? input,
     outputAudio: known.outputAudio ?? output,
+    inputImage: known.inputImage ?? input,
+    outputImage: known.outputImage ?? output,
     reasoning: known.reasoning ?? output,
   }
 }
@@ -130,20 +136,25 @@ function productsOf(usage: Usage, rates: Rates): bigint {
     input = take(usage.cacheWriteTokens - hour, input, rates.cacheWrite)
   }
   if (usage.inputAudioTokens > 0) input = take(usage.inputAudioTokens, input, rates.inputAudio)
+  if (usage.inputImageTokens > 0) input = take(usage.inputImageTokens, input, rates.inputImage)
   if (usage.outputAudioTokens > 0) output = take(usage.outputAudioTokens, output, rates.outputAudio)
+  if (usage.outputImageTokens > 0) output = take(usage.outputImageTokens, output, rates.outputImage)
   if (usage.reasoningTokens > 0) output = take(usage.reasoningTokens, output, rates.reasoning)
   take(input, input, rates.input)
   take(output, output, rates.output)
   return sum
 }
 
-function dearestInput(rates: Rates): bigint {
-  const { input, cacheRead, cacheWrite, cacheWrite1h, inputAudio } = rates
-  return max(max(max(input, cacheRead), max(cacheWrite, cacheWrite1h)), inputAudio)
+function dearestInput({ input, cacheRead, cacheWrite, cacheWrite1h, inputAudio, inputImage }: Rates): bigint {
+  return dearest(input, cacheRead, cacheWrite, cacheWrite1h, inputAudio, inputImage)
 }
 
-function dearestOutput({ output, outputAudio, reasoning }: Rates): bigint {
-  return max(max(output, outputAudio), reasoning)
+function dearestOutput({ output, outputAudio, outputImage, reasoning }: Rates): bigint {
+  return dearest(output, outputAudio, outputImage, reasoning)
+}
+
+function dearest(...rates: readonly bigint[]): bigint {
+  return rates.reduce(max)
 }
 
 function max(a: bigint, b: bigint): bigint {

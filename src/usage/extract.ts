@@ -11,6 +11,7 @@ import {
   billedUnits,
   googleUsage,
   imagesIn,
+  imagesUsage,
   isObject,
   type JsonObject,
   openaiUsage,
@@ -35,6 +36,7 @@ export function usageOfAnswer(
   if (usage === null) return endpoint === 'rerank' ? billedUnits(objectIn(body, 'meta')) : null
   switch (format) {
     case 'openai':
+      if (IMAGES.has(endpoint)) return imagesUsage(usage)
       return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), ...toolsOf(endpoint, body))
     case 'anthropic':
       return anthropicUsage(usage)
@@ -52,6 +54,7 @@ function toolsOf(endpoint: Endpoint, body: Buffer): [webSearches: number, toolUs
   return [webSearchesIn(response.output), imagesIn(response.tool_usage, response.output)]
 }
 
+const IMAGES: ReadonlySet<Endpoint> = new Set(['image_generations', 'image_edits', 'image_variations'])
 const TOOL_CALLS = ['"web_search_call"', '"image_generation_call"']
 
 function objectIn(body: Buffer, key: string): JsonObject | null {

@@ -70,15 +70,24 @@ export function openaiUsage(
     reasoningTokens: part(output.reasoning_tokens, outputTokens),
     inputAudioTokens: part(input.audio_tokens, inputTokens),
     outputAudioTokens: part(output.audio_tokens, outputTokens),
+    inputImageTokens: part(input.image_tokens, inputTokens),
+    outputImageTokens: part(output.image_tokens, outputTokens),
     webSearches,
     toolUse,
     serviceTiers: tiersIn(tier),
   }
 }
 
+/** `usage` of images that are made: where it does not say what of its output is text, all of it is images. */
+export function imagesUsage(usage: JsonObject): Usage | null {
+  const read = openaiUsage(usage, true)
+  if (read === null || isObject(usage.output_tokens_details)) return read
+  return { ...read, outputImageTokens: read.outputTokens }
+}
+
 /** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
 export function imagesIn(toolUsage: unknown, output: unknown): readonly ToolUse[] | null {
-  const usage = openaiUsage(object(object(toolUsage).image_gen), true)
+  const usage = imagesUsage(object(object(toolUsage).image_gen))
   if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
   const made = Array.isArray(output) && output.some((item) => isObject(item) && item.type === 'image_generation_call')
   return made ? null : []
@@ -168,14 +177,16 @@ export function googleUsage(usage: JsonObject): Usage | null {
     outputTokens,
     cacheReadTokens: part(usage.cachedContentTokenCount, inputTokens),
     reasoningTokens: part(thoughts, outputTokens),
-    inputAudioTokens: part(audioOf(usage.promptTokensDetails), inputTokens),
-    outputAudioTokens: part(audioOf(usage.candidatesTokensDetails), outputTokens),
+    inputAudioTokens: part(countOf('AUDIO', usage.promptTokensDetails), inputTokens),
+    outputAudioTokens: part(countOf('AUDIO', usage.candidatesTokensDetails), outputTokens),
+    inputImageTokens: part(countOf('IMAGE', usage.promptTokensDetails), inputTokens),
+    outputImageTokens: part(countOf('IMAGE', usage.candidatesTokensDetails), outputTokens),
     serviceTiers: tiersIn(usage.serviceTier),
   }
 }
 
-function audioOf(details: unknown): number {
+function countOf(modality: 'AUDIO' | 'IMAGE', details: unknown): number {
   if (!Array.isArray(details)) return 0
-  const audio = details.find((detail) => isObject(detail) && detail.modality === 'AUDIO')
-  return count(object(audio).tokenCount) ?? 0
+  const found = details.find((detail) => isObject(detail) && detail.modality === modality)
+  return count(object(found).tokenCount) ?? 0
 }

@@ -11,6 +11,7 @@ import {
   anthropicUsage,
   googleUsage,
   imagesIn,
+  imagesUsage,
   isObject,
   type JsonObject,
   mergedAnthropic,
@@ -178,8 +179,9 @@ const media: StreamDialect = {
   },
   event: (says) => ((says & FINISHES) === 0 ? says & ~(REPORTS | COUNTS_OUTPUT) : says),
   usageOf(_first, last) {
-    const usage = dataOf(last)?.usage
-    return isObject(usage) ? openaiUsage(usage, true) : null
+    const data = dataOf(last)
+    if (!isObject(data?.usage)) return null
+    return /^image_/.test(String(data.type)) ? imagesUsage(data.usage) : openaiUsage(data.usage, true)
   },
 }
 

@@ -14,6 +14,8 @@ export interface Usage {
   readonly reasoningTokens: number
   readonly inputAudioTokens: number
   readonly outputAudioTokens: number
+  readonly inputImageTokens: number
+  readonly outputImageTokens: number
   /** How often the fee per request is due: once, but for reranking, where every search of it is billed. */
   readonly fees: number
   /** Searches of the web that the provider has run for it, each for a fee. */
@@ -50,6 +52,8 @@ export const NO_USAGE: Usage = {
   reasoningTokens: 0,
   inputAudioTokens: 0,
   outputAudioTokens: 0,
+  inputImageTokens: 0,
+  outputImageTokens: 0,
   fees: 1,
   webSearches: 0,
   compactions: [],

@@ -113,6 +113,8 @@ describe('price book', () => {
       outputTokens: 7_001,
       inputAudioTokens: 11,
       outputAudioTokens: 13,
+      inputImageTokens: 19,
+      outputImageTokens: 23,
       reasoningTokens: 17,
     })
     let compared = 0
@@ -130,6 +132,9 @@ describe('price book', () => {
             input_audio_tokens: asked.inputAudioTokens,
             output_tokens: asked.outputTokens,
             output_audio_tokens: asked.outputAudioTokens,
+            input_image_tokens: asked.inputImageTokens,
+            output_image_tokens: asked.outputImageTokens,
+            cache_image_read_tokens: 0,
             output_reasoning_tokens: asked.reasoningTokens,
             cache_audio_read_tokens: 0,
           },
@@ -169,6 +174,8 @@ describe('price book', () => {
       [openai, 'gpt-4o-mini'],
       [anthropic, 'claude-sonnet-4-5'],
       [{ name: 'google', kind: 'google' }, 'gemini-2.5-flash'],
+      [{ name: 'google', kind: 'google' }, 'gemini-2.5-flash-image'],
+      [openai, 'gpt-image-1.5'],
       [{ name: 'perplexity', kind: 'openai_compatible' }, 'sonar'],
     ] as const
     const share = fc.double({ min: 0, max: 1, noNaN: true })
@@ -177,7 +184,7 @@ describe('price book', () => {
         fc.constantFrom(...models),
         fc.nat(400_000),
         fc.nat(100_000),
-        fc.array(share, { minLength: 6, maxLength: 6 }),
+        fc.array(share, { minLength: 8, maxLength: 8 }),
         fc.subarray(['flex', 'priority', 'fast', 'us', 'auto', 'nonsense']),
         fc.nat(5),
         ([provider, model], input, output, shares, serviceTiers, webSearches) => {
@@ -191,6 +198,8 @@ describe('price book', () => {
             cacheWrite1hTokens: part(part(input, 1), 2),
             inputAudioTokens: part(input, 3),
             outputAudioTokens: part(output, 4),
+            inputImageTokens: part(input, 6),
+            outputImageTokens: part(output, 7),
             reasoningTokens: part(output, 5),
             webSearches,
           })

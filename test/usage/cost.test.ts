@@ -110,6 +110,20 @@ function gemini(usageMetadata: Json, candidates: readonly Json[] = [{ content: {
   }
 }
 
+const DRAWN_FROM: Json = { image_tokens: 40, text_tokens: 10 }
+
+function images(usage: Json): Answer {
+  return {
+    format: 'openai',
+    endpoint: 'image_generations',
+    whole: { created: 1, data: [{ b64_json: 'iVBO' }], usage },
+    events: [
+      { type: 'image_generation.partial_image', b64_json: 'iVBO', partial_image_index: 0 },
+      { type: 'image_generation.completed', b64_json: 'iVBO', usage },
+    ],
+  }
+}
+
 function embedded(usageMetadata: Json): Answer {
   return { format: 'google', endpoint: 'embed_content', whole: { embedding: { values: [0.1] }, usageMetadata } }
 }
@@ -418,6 +432,22 @@ const MESSAGES: readonly Row[] = [
 /** gemini-2.5-flash 300, cached 30, sound 1,000, 2,500; gemini-2.5-pro 1,250, 125, 10,000, and above 200,000 tokens 2,500, 250, 15,000. */
 const GEMINI: readonly Row[] = [
   ['plain', gemini(google(90, 11)), 'google/gemini-2.5-flash', 90, 11, 54_500n],
+  // 10 × 300 + 5 × 2,500 + 1,290 × 30,000
+  [
+    'an image',
+    gemini(
+      google(10, 1_295, {
+        candidatesTokensDetails: [
+          { modality: 'TEXT', tokenCount: 5 },
+          { modality: 'IMAGE', tokenCount: 1_290 },
+        ],
+      }),
+    ),
+    'google/gemini-2.5-flash-image',
+    10,
+    1_295,
+    38_715_500n,
+  ],
   // 70 × 300 + 20 × 30 + 11 × 2,500
   ['cached', gemini(google(90, 11, { cachedContentTokenCount: 20 })), 'google/gemini-2.5-flash', 90, 11, 49_100n],
   // thoughts stand beside the candidates: 90 × 300 + 511 × 2,500
@@ -492,6 +522,41 @@ const GEMINI: readonly Row[] = [
   ],
 ]
 
+/** gpt-image-1.5 5,000, images 8,000, text 10,000, images 32,000; gpt-image-2 5,000, 8,000, and 30,000 for all it makes. */
+const IMAGES: readonly Row[] = [
+  // 10 × 5,000 + 40 × 8,000 + 1,600 × 32,000
+  [
+    'all that is made',
+    images(inOut(50, 1_600, { input_tokens_details: DRAWN_FROM })),
+    'openai/gpt-image-1.5',
+    50,
+    1_600,
+    51_570_000n,
+  ],
+  // 10 × 5,000 + 40 × 8,000 + 100 × 10,000 + 1,500 × 32,000
+  [
+    'with text',
+    images(
+      inOut(50, 1_600, {
+        input_tokens_details: DRAWN_FROM,
+        output_tokens_details: { image_tokens: 1_500, text_tokens: 100 },
+      }),
+    ),
+    'openai/gpt-image-1.5',
+    50,
+    1_600,
+    49_370_000n,
+  ],
+  [
+    'one rate',
+    images(inOut(50, 1_600, { input_tokens_details: DRAWN_FROM })),
+    'openai/gpt-image-2',
+    50,
+    1_600,
+    48_370_000n,
+  ],
+]
+
 const ESTIMATE: Estimate = {
   inputTokens: 1,
   outputTokens: 1,
@@ -533,6 +598,7 @@ const TABLES: Readonly<Record<string, readonly Row[]>> = {
   responses: RESPONSES,
   messages: MESSAGES,
   generateContent: GEMINI,
+  images: IMAGES,
 }
 
 for (const [name, rows] of Object.entries(TABLES)) {

@@ -157,7 +157,7 @@ describe('usage of a collected answer', () => {
     const image = { type: 'image_generation_call', result: 'iVBO' }
     const usage = { input_tokens: 10, output_tokens: 5, total_tokens: 15 }
     const toolUse = (rest: object) => read('openai', 'responses', { usage, ...rest })?.toolUse
-    const used = { ...NO_USAGE, inputTokens: 50, outputTokens: 1_600 }
+    const used = { ...NO_USAGE, inputTokens: 50, outputTokens: 1_600, outputImageTokens: 1_600 }
     const reported = { image_gen: { input_tokens: 50, output_tokens: 1_600, total_tokens: 1_650 } }
     const nothing = { image_gen: { input_tokens: 0, output_tokens: 0, total_tokens: 0 } }
     assert.deepEqual(toolUse({ output: [image], tool_usage: reported }), [{ model: null, usage: used }])
