@@ -96,8 +96,8 @@ describe('models that tools call', () => {
     const priced = routedWith(null, 'openai/gpt-5', 'gpt-image-2')
     assert.ok(plain.ok && priced.ok)
     const [one, other] = [plain.value[0].price, priced.value[0].price]
-    // 2 × ((100 + 5,000) × 5,000 + 500 × 30,000)
-    assert.equal((other?.bound(100, 10) ?? 0n) - (one?.bound(100, 10) ?? 0n), 81_000_000n)
+    // 2 × ((100 + 5,000) × 8,000, as all of it may be images, + 500 × 30,000)
+    assert.equal((other?.bound(100, 10) ?? 0n) - (one?.bound(100, 10) ?? 0n), 111_600_000n)
     const unpriced = routedWith(null, 'openai/gpt-5', 'gpt-image-2', 'nobody-knows-it')
     assert.equal(unpriced.ok && unpriced.value[0].unpricedTool, 'nobody-knows-it')
   })
