@@ -20,6 +20,7 @@ import { loadPlugins } from './load-plugins.ts'
 import { createMetrics } from './observability.ts'
 import { Persister } from './persist/persister.ts'
 import { Pruner } from './persist/pruner.ts'
+import { lastRaisedAt } from './persist/repositories/alerts.ts'
 import type { Sim } from './sim/server.ts'
 import { openState, type State, type StateOptions } from './state.ts'
 import { degradations, statusOf } from './status.ts'
@@ -66,7 +67,10 @@ export async function assemble(options: AssembleOptions, opened: Closers): Promi
 
   const alerting = await startAlerting(governance, books.database.db, log)
   opened.add(() => alerting.close())
-  const operationsWatch = new OperationsWatch(governance.notices, clock, books.quarantine.count)
+  // The start may have put facts there before anybody watched, and the last dump of the run before after its last look.
+  const toldAt = (await lastRaisedAt(books.database.db, 'quarantine')) ?? Number.NEGATIVE_INFINITY
+  const told = books.quarantine.count - books.quarantine.addedAfter(toldAt)
+  const operationsWatch = new OperationsWatch(governance.notices, clock, told)
   const clockWatch = new ClockWatch(clock, log)
   const pruner = new Pruner({ db: books.database.db, events: settings.database.retention.events, log })
   const persister = new Persister({

@@ -22,7 +22,7 @@ export class OperationsWatch {
   #fineUntil: number
   #isLagging = false
 
-  /** @param quarantined how many facts lie in quarantine already, of which an earlier run has told */
+  /** @param quarantined of how many facts in quarantine an earlier run has told */
   constructor(notices: Pick<Notices, 'raise'>, clock: Clock, quarantined: number) {
     this.#notices = notices
     this.#clock = clock

@@ -1,7 +1,7 @@
 /**
  * Quarantine: what the books could not take, one JSON file each, so that a single bad fact neither stops the rest nor is lost.
  */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fact } from '../ledger/facts.ts'
 import type { Clock } from '../units/clock.ts'
@@ -23,7 +23,7 @@ export class Quarantine {
   constructor(options: QuarantineOptions) {
     this.#options = options
     mkdirSync(options.directory, { recursive: true, mode: 0o700 })
-    this.#count = readdirSync(options.directory).length
+    this.#count = this.#names().length
   }
 
   /** How many files lie here and wait for somebody. */
@@ -31,27 +31,42 @@ export class Quarantine {
     return this.#count
   }
 
+  /** How many of them have come here after `at` (wall ms). */
+  addedAfter(at: number): number {
+    const { directory } = this.#options
+    return this.#names().filter((name) => Math.round(statSync(join(directory, name)).mtimeMs) > at).length
+  }
+
   /** Keeps a fact that the database refuses; `end` is the journal position behind it. Throws when the disk does not take it. */
   addFact(fact: Fact, end: number, error: unknown): void {
     const why = error instanceof Error ? error.message : String(error)
-    this.#write(end, { why, fact })
+    this.#write('', end, { why, fact })
     this.#options.log.error({ err: error, position: end, fact: fact.t }, 'fact put into quarantine')
   }
 
   /** Keeps a journal line that is no fact. */
   addGarbage({ file, position, bytes, why }: Garbage): void {
-    this.#write(position, { why, file, text: bytes.toString('utf8'), base64: bytes.toString('base64') })
+    this.#write('-line', position, { why, file, text: bytes.toString('utf8'), base64: bytes.toString('base64') })
     this.#options.log.error({ file, position, why }, 'journal line put into quarantine')
   }
 
-  /** Named by position: what is read twice (a retry, a restart) is kept once. */
-  #write(position: number, content: object): void {
+  /**
+   * Named by position, and a line apart from the fact that may end where it begins: what is read twice (a retry, a restart) is kept once, with
+   * the time at which it came. Whole or not at all, since what is kept is not written again.
+   */
+  #write(suffix: '' | '-line', position: number, content: object): void {
     const { directory, journalId, clock } = this.#options
-    const path = join(directory, `${journalId}-${position.toString().padStart(20, '0')}.json`)
-    const at = new Date(clock.now()).toISOString()
-    writeFileSync(path, `${JSON.stringify({ journal: journalId, position, at, ...content }, null, 2)}\n`, {
-      mode: 0o600,
-    })
-    this.#count = readdirSync(directory).length
+    const path = join(directory, `${journalId}-${position.toString().padStart(20, '0')}${suffix}.json`)
+    if (existsSync(path)) return
+    const now = new Date(clock.now())
+    const text = JSON.stringify({ journal: journalId, position, at: now.toISOString(), ...content }, null, 2)
+    writeFileSync(`${path}.part`, `${text}\n`, { mode: 0o600 })
+    utimesSync(`${path}.part`, now, now)
+    renameSync(`${path}.part`, path)
+    this.#count = this.#names().length
+  }
+
+  #names(): string[] {
+    return readdirSync(this.#options.directory).filter((name) => name.endsWith('.json'))
   }
 }

@@ -378,6 +378,24 @@ forEachDatabase((kind, open) => {
     assert.equal(dump.applied, journal.end)
   })
 
+  test('a bad fact and the garbage behind it are both kept, once, with the time at which they came', async (t) => {
+    const database = await open(t)
+    const first = testBooks(t, database)
+    await first.write([settled({ requestId: 'not a uuid' })])
+    await first.journal.close()
+    appendFileSync(first.journal.segments.at(-1)?.path ?? '', 'garbage\n')
+    const { dump, quarantine, clock } = testBooks(t, database, { directory: first.directory })
+    await dump.run()
+    assert.equal(quarantine.count, 2)
+    assert.deepEqual([quarantine.addedAfter(clock.now() - 1), quarantine.addedAfter(clock.now())], [2, 0])
+    // The same journal, read by somebody who believes that nothing of it is in the books.
+    await sql`update journal_positions set applied = 0`.execute(database.db)
+    const again = testBooks(t, database, { directory: first.directory })
+    again.clock.advance(60_000)
+    await again.dump.run()
+    assert.deepEqual([again.quarantine.count, again.quarantine.addedAfter(clock.now())], [2, 0])
+  })
+
   test('each event lies in the partition of its month, also one from a clock that was years out', async (t) => {
     const database = await open(t)
     const { write, dump, clock } = testBooks(t, database)

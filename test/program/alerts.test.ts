@@ -1,8 +1,10 @@
 /** Alerts through the real program: in the log and in the admin API, once, also when it is restarted in between. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { appendFileSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { eventually } from '../helpers/eventually.ts'
 import { createKey, onBothDatabases, type Program, startProgram, startWithSim } from '../helpers/program.ts'
@@ -137,4 +139,38 @@ test('F10 the webhook is told of each alert once, also when it was down and the 
       ['test', true],
     ])
   })
+})
+
+test('F10 what a start puts into quarantine is told once, whoever puts it there and however often it starts again', async (t) => {
+  const env = { BURSAR_DUMP_CRON: '* * * * * *' }
+  const first = await startWithSim(t, { env })
+  const { dataDir } = first
+  await ask(first, (await createKey(first)).key, 1)
+  const damage = () => {
+    const segments = readdirSync(join(dataDir, 'journal'))
+      .filter((name) => name.endsWith('.jsonl'))
+      .sort()
+    appendFileSync(join(dataDir, 'journal', segments.at(-1) ?? assert.fail('there is a journal')), 'garbage\n')
+  }
+  const told = async (program: Program) => {
+    const { data } = await program.admin<{ data: { kind: string; message: string }[] }>('GET', '/alerts')
+    return data.map(({ kind, message }) => [kind, /^\d+ facts?/.exec(message)?.[0], /\d+ lie/.exec(message)?.[0]])
+  }
+  await first.stop('SIGKILL')
+
+  damage()
+  const second = await startProgram(t, { dataDir, env })
+  await eventually(async () => assert.deepEqual(await told(second), [['quarantine', '1 fact', '1 lie']]))
+  await second.stop('SIGKILL')
+
+  damage()
+  damage()
+  const third = await startProgram(t, { dataDir, env })
+  await eventually(async () => assert.deepEqual((await told(third))[0], ['quarantine', '2 facts', '3 lie']))
+  await third.stop()
+
+  const fourth = await startProgram(t, { dataDir, env })
+  await fourth.admin('POST', '/reload', undefined, 200)
+  await fourth.admin('POST', '/reload', undefined, 200)
+  assert.equal((await told(fourth)).length, 2)
 })

@@ -1,6 +1,6 @@
 /** Alerts in the database, newest first. */
 import type { NotNull } from 'kysely'
-import type { AlertFact, NoticeFact } from '../../ledger/facts.ts'
+import type { AlertFact, NoticeFact, NoticeKind } from '../../ledger/facts.ts'
 import type { Row } from '../tables.ts'
 import { type Db, moment, type Page } from './db.ts'
 
@@ -36,6 +36,18 @@ export async function latestLimitAlerts(
     .limit(limit)
     .$narrowType<{ limitId: NotNull; countNumber: NotNull; windowStart: NotNull; threshold: NotNull }>()
     .execute()
+}
+
+/** When an alert of this kind was raised last, in ms; null where none ever was. */
+export async function lastRaisedAt(db: Db, kind: NoticeKind): Promise<number | null> {
+  const row = await db
+    .selectFrom('alerts')
+    .select('at')
+    .where('kind', '=', kind)
+    .orderBy('at', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.at ?? null
 }
 
 /** A row as the fact that it came from. */
