@@ -37,7 +37,7 @@ function readOperations({
   alerting,
   extensions,
 }: ObservedParts): OperationsReading {
-  const { store, ledger, clock } = governance
+  const { store, ledger } = governance
   const { state } = persister
   return {
     holdsOpen: ledger.openHoldCount,
@@ -47,7 +47,7 @@ function readOperations({
     journalLagBytes: state.journalLagBytes,
     journalAccepting: journal.accepting,
     factsWaiting: state.factsWaiting,
-    dumpLagMs: state.lastDumpAt === null ? null : Math.max(0, clock.now() - state.lastDumpAt),
+    dumpLagMs: state.dumpLagMs,
     dumpMs: state.lastDumpMs,
     quarantined: state.quarantined,
     databaseReachable: !state.databaseAway,

@@ -48,7 +48,7 @@ export function statusOf({
     journal: { accepting: journal.accepting, waiting_facts: state.factsWaiting, lag_bytes: state.journalLagBytes },
     dump: {
       last_at: formatTimeOrNull(state.lastDumpAt),
-      lag_ms: state.lastDumpAt === null ? null : Math.max(0, now - state.lastDumpAt),
+      lag_ms: Math.round(state.dumpLagMs),
       last_ms: state.lastDumpMs,
       last_error: state.lastError,
     },

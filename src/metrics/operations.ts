@@ -9,8 +9,8 @@ export interface OperationsReading {
   readonly journalLagBytes: number
   readonly journalAccepting: boolean
   readonly factsWaiting: number
-  /** Since the last dump that succeeded; null before the first. */
-  readonly dumpLagMs: number | null
+  /** Since the last dump that succeeded; before the first, since the start. */
+  readonly dumpLagMs: number
   readonly dumpMs: number | null
   readonly quarantined: number
   readonly databaseReachable: boolean
@@ -30,8 +30,8 @@ export function defineOperations(definer: Definer, operations: () => OperationsR
     ['bursar_journal_lag_bytes', 'How much of it is not in the database yet.', (r) => r.journalLagBytes],
     ['bursar_journal_waiting_facts', 'Facts that are not in the database yet.', (r) => r.factsWaiting],
     ['bursar_journal_accepting', '0: new work is refused.', (r) => Number(r.journalAccepting)],
-    ['bursar_dump_lag_seconds', 'Since the last dump that succeeded.', (r) => seconds(r.dumpLagMs)],
-    ['bursar_dump_duration_seconds', 'How long it took.', (r) => seconds(r.dumpMs)],
+    ['bursar_dump_lag_seconds', 'Since the last dump that succeeded, or the start.', (r) => r.dumpLagMs / 1_000],
+    ['bursar_dump_duration_seconds', 'How long the last dump took.', (r) => seconds(r.dumpMs)],
     ['bursar_quarantined_facts', 'Facts that could not be written to the database.', (r) => r.quarantined],
     ['bursar_database_up', '0: the database is away, requests are served on.', (r) => Number(r.databaseReachable)],
     ['bursar_alerts_waiting', 'Alerts that the webhook has not taken.', (r) => r.alertsWaiting],

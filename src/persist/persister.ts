@@ -43,6 +43,8 @@ export interface PersisterState {
   readonly factsWaiting: number
   /** Milliseconds since the epoch; null before the first dump that has succeeded. */
   readonly lastDumpAt: number | null
+  /** Since then; before the first, since the start, which has brought everything into the books. */
+  readonly dumpLagMs: number
   readonly lastDumpMs: number | null
   readonly lastError: string | null
   readonly quarantined: number
@@ -68,6 +70,8 @@ export class Persister {
   #retryAt = 0
   #away = false
   #lastDumpAt: number | null = null
+  /** Monotonic ms. */
+  #upToDateAt: number
   #lastDumpMs: number | null = null
   #lastError: string | null = null
 
@@ -80,14 +84,16 @@ export class Persister {
       silentMs: 60_000,
       ...options,
     }
+    this.#upToDateAt = options.clock.elapsed()
   }
 
   get state(): PersisterState {
-    const { journal, dump, quarantine } = this.#options
+    const { journal, dump, quarantine, clock } = this.#options
     return {
       journalLagBytes: journal.end - (dump.applied ?? 0),
       factsWaiting: this.#factsWaiting,
       lastDumpAt: this.#lastDumpAt,
+      dumpLagMs: clock.elapsed() - this.#upToDateAt,
       lastDumpMs: this.#lastDumpMs,
       lastError: this.#lastError,
       quarantined: quarantine.count,
@@ -179,7 +185,8 @@ export class Persister {
       await dump.run()
       this.#factsWaiting -= waiting
       this.#lastDumpAt = clock.now()
-      this.#lastDumpMs = clock.elapsed() - startedAt
+      this.#upToDateAt = clock.elapsed()
+      this.#lastDumpMs = this.#upToDateAt - startedAt
       this.#succeeded()
     } catch (error) {
       this.#failed(error)

@@ -109,7 +109,7 @@ export const StatusView = Type.Object(
     dump: Type.Object(
       {
         last_at: Nullable(Timestamp(), { description: 'When the last dump succeeded.' }),
-        lag_ms: Nullable(Type.Integer(), { description: 'Since then; null before the first.' }),
+        lag_ms: Type.Integer({ description: 'Since then; before the first, since the start.' }),
         last_ms: Nullable(Type.Number(), { description: 'How long it took.' }),
         last_error: Nullable(Type.String(), { description: 'Why the one after it failed.' }),
       },

@@ -135,8 +135,11 @@ test('F17 a database that is away is told once, waited for, and the dump goes on
   const { databaseAway, lastError, journalLagBytes, journalAccepting } = persister.state
   assert.deepEqual([databaseAway, lastError, journalAccepting], [true, 'connect ECONNREFUSED', true])
   assert.ok(journalLagBytes > 0)
+  assert.deepEqual([persister.state.lastDumpAt, persister.state.dumpLagMs], [null, 180_000], 'since the start')
   away.is = false
   await persister.run()
+  books.clock.advance(1_000)
+  assert.equal(persister.state.dumpLagMs, 1_000)
   assert.deepEqual(
     [persister.state.databaseAway, persister.state.lastError, persister.state.journalLagBytes],
     [false, null, 0],
