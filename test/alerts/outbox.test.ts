@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { messageOf } from '../../src/alerts/alert.ts'
@@ -101,6 +101,29 @@ test('what the receiver does not take is tried again until it does; a redirect i
     ],
   )
 })
+
+for (const [what, ending] of Object.entries<(response: ServerResponse) => void>({
+  'never ends': (response) => response.writeHead(200).write('thanks'),
+  'breaks off': (response) => response.writeHead(200, { 'content-length': 10 }).write('t', () => response.destroy()),
+  'is long': (response) => response.writeHead(202).end('x'.repeat(1_000_000)),
+})) {
+  test(`a receiver whose answer is 2xx has taken the alert, also when its body ${what}`, async (t) => {
+    let calls = 0
+    const server = createServer((request, response) => {
+      calls += 1
+      request.resume().on('end', () => ending(response))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    t.after(() => server.closeAllConnections())
+    const { outbox, facts } = outboxTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+    const since = performance.now()
+    outbox.add(notice())
+    await eventually(() => assert.equal(outbox.waiting, 0))
+    assert.ok(performance.now() - since < 3_000, 'nobody waits for the body')
+    assert.deepEqual([calls, ...facts.of('delivery').map(({ error }) => error)], [1, null])
+  })
+}
 
 test('an alert that cannot be delivered for a day is given up, and the others go on', async (t) => {
   const { url } = await receiver(t, 500)
