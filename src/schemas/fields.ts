@@ -27,11 +27,12 @@ FormatRegistry.Set('duration', (text) => parseDuration(text) !== null)
 FormatRegistry.Set('exact-duration', (text) => parseExactMs(text) !== null)
 FormatRegistry.Set('size', (text) => parseSize(text) !== null)
 FormatRegistry.Set('timezone', isTimezone)
-FormatRegistry.Set('web-address', isWebAddress)
+FormatRegistry.Set('web-address', (text) => isHookAddress(text) && URL.parse(text)?.search === '')
+FormatRegistry.Set('hook-address', isHookAddress)
 
-function isWebAddress(text: string): boolean {
+function isHookAddress(text: string): boolean {
   const url = URL.parse(text)
-  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.search === '' && url.hash === ''
+  return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password + url.hash === ''
 }
 
 export const Id = (options: SchemaOptions = {}) =>
@@ -104,7 +105,14 @@ export const Timezone = (options: SchemaOptions = {}) =>
 export const WebAddress = (options: SchemaOptions = {}) =>
   accepting(
     Type.String({ format: 'web-address', maxLength: 2_048, examples: ['https://api.openai.com/v1'], ...options }),
-    'an http or https address without user name, query or fragment',
+    'an http or https address without user name, password, query or fragment',
+  )
+
+/** Where somebody else's program listens, which may know its callers by the query. */
+export const HookAddress = (options: SchemaOptions = {}) =>
+  accepting(
+    Type.String({ format: 'hook-address', maxLength: 2_048, examples: ['https://hooks.example/bursar'], ...options }),
+    'an http or https address without user name, password or fragment',
   )
 
 /** Any JSON object; kept as it is, never interpreted. */

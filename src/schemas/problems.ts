@@ -98,10 +98,15 @@ function messageOf({ type, schema, value }: ValueError): string {
       return `must be at most ${schema.maximum}`
     default:
       // A secret that does not fit is still somebody's secret.
-      return schema.writeOnly === true
+      return schema.writeOnly === true || mayHoldSecret(schema, value)
         ? `must be ${describe(schema)}`
         : `must be ${describe(schema)}, not ${show(value)}`
   }
+}
+
+/** Addresses with a password in them, or with a token in their query. */
+function mayHoldSecret({ format }: TSchema, value: unknown): boolean {
+  return (format === 'web-address' || format === 'hook-address') && typeof value === 'string' && /[@?]/.test(value)
 }
 
 /** What a schema takes, in words. */

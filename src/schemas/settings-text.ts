@@ -5,13 +5,13 @@ import {
   accepting,
   Duration,
   ExactDuration,
+  HookAddress,
   ModelPattern,
   Nullable,
   OneOf,
   Size,
   Text,
   Usd,
-  WebAddress,
 } from './fields.ts'
 import { NestedLimit } from './limit.ts'
 
@@ -189,10 +189,7 @@ export const SettingsFields = {
     {
       webhook: Group(
         {
-          url: WebAddress({
-            description: 'Receives a POST for each alert.',
-            examples: ['https://hooks.example/bursar'],
-          }),
+          url: HookAddress({ description: 'Receives a POST for each alert.' }),
           secret: Type.Optional(Text(1_000, { description: 'Signs the body (HMAC-SHA256).' })),
         },
         'Where alerts are sent.',

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
+import { ConfigFile } from '../../src/schemas/config-file.ts'
 import { LimitCreate } from '../../src/schemas/limit.ts'
 import { problemsOf, summaryOf } from '../../src/schemas/problems.ts'
+import { ProviderCreate } from '../../src/schemas/provider.ts'
 import { check } from '../../src/schemas/validator.ts'
 import { VirtualKeyCreate } from '../../src/schemas/virtual-key.ts'
 
@@ -53,6 +55,24 @@ describe('problems', () => {
   test('F23 a secret that does not fit is not repeated', () => {
     const text = JSON.stringify(problemsOf(VirtualKeyCreate, { name: 'a', value: 'hunter2' }))
     assert.ok(text.includes('value') && !text.includes('hunter2'), text)
+  })
+
+  test('F23 the password of an address is refused and not repeated; a webhook may have a query', () => {
+    const base = ProviderCreate.properties.base_url
+    const hook = (url: string) => problemsOf(ConfigFile, { alerts: { webhook: { url } } })
+    for (const address of [
+      'http://ada:hunter2@h/',
+      'http://:hunter2@h/',
+      'http://h/?token=hunter2',
+      'http://h/#hunter2',
+    ])
+      assert.equal(problemsOf(base, address).length, 1, address)
+    for (const address of ['http://ada:hunter2@h/', 'http://:hunter2@h/']) {
+      const [problem] = hook(address)
+      assert.equal(problem?.message, 'must be an http or https address without user name, password or fragment')
+    }
+    assert.deepEqual(hook('https://hooks.example/bursar?token=hunter2'), [])
+    assert.ok(!JSON.stringify(problemsOf(base, 'http://h/?token=hunter2')).includes('hunter2'))
   })
 
   test('integers end where JSON loses them', () => {
