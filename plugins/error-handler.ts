@@ -3,6 +3,7 @@
  *
  * Hooks: none; Fastify's error handler, its handler for paths that do not exist, and a list of the routes, by which a wrong method on
  * a known path is told from an unknown path. Registered before the routes whose errors it renders.
+ * Leaves behind: `fastify.onRefused`, for whoever counts what is refused.
  */
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -17,19 +18,35 @@ import { traceIdOf } from '../src/admission/trace.ts'
 import { isId, newId } from '../src/units/id.ts'
 import { GatewayError } from './errors.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Calls back with the code of everything that is refused: on the plugin's routes, on paths that do not exist, and before any route. */
+    onRefused(listener: RefusalListener): void
+  }
+}
+
+export type RefusalListener = (code: string) => void
+
+/** By Node.js's server: what its parser and the router refuse, nobody's route has seen. */
+const listeners = new WeakMap<object, RefusalListener[]>()
+
 export default fp(
   async function errorHandler(fastify) {
     const paths = new KnownPaths()
+    const told: RefusalListener[] = []
+    listeners.set(fastify.server, told)
+
+    fastify.decorate('onRefused', (listener: RefusalListener) => void told.push(listener))
 
     fastify.addHook('onRoute', ({ url, method }) => paths.add(url, [method].flat()))
 
     fastify.setErrorHandler((error, request, reply) => {
       const refusal = refusalFor(error, request, reply)
       const methods = refusal.code === 'not_found' ? paths.methodsOf(pathOf(urlOf(request))) : []
-      if (methods.length === 0 || methods.includes(request.method)) return answer(refusal, request, reply)
+      if (methods.length === 0 || methods.includes(request.method)) return answer(refusal, request, reply, told)
       reply.header('allow', methods.join(', '))
       const message = `This path takes ${methods.join(', ')}, not ${request.method}.`
-      return answer({ code: 'method_not_allowed', message }, request, reply)
+      return answer({ code: 'method_not_allowed', message }, request, reply, told)
     })
 
     // Thrown, so that a path that does not exist leaves like every other refusal.
@@ -43,15 +60,27 @@ export default fp(
 /** For Fastify's option `clientErrorHandler`: what Node.js's parser cannot take. */
 export function clientErrors(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  if (socket.writable) socket.end(clientErrorResponse(error.code))
-  else socket.destroy()
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  tell('invalid_request', listenersOf('server' in socket ? socket.server : null))
+  socket.end(clientErrorResponse(error.code))
 }
 
 /**
  * For Fastify's option `frameworkErrors`: what the router itself cannot take, before any route or hook is known.
  */
 export function frameworkErrors(error: Error, request: FastifyRequest, reply: FastifyReply): void {
-  answer(refusalFor(error, request, reply), request, reply)
+  answer(refusalFor(error, request, reply), request, reply, listenersOf(request.server.server))
+}
+
+function listenersOf(server: unknown): readonly RefusalListener[] {
+  return (typeof server === 'object' && server !== null && listeners.get(server)) || []
+}
+
+function tell(code: string, told: readonly RefusalListener[]): void {
+  for (const listener of told) listener(code)
 }
 
 function refusalFor(error: unknown, request: FastifyRequest, reply: FastifyReply): Refusal {
@@ -73,8 +102,14 @@ function notFoundOf(request: FastifyRequest): Refusal {
   return refusalOfTarget(urlOf(request)) ?? { code: 'not_found', message: 'There is no such path.' }
 }
 
-function answer(refusal: Refusal, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function answer(
+  refusal: Refusal,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  told: readonly RefusalListener[],
+): FastifyReply {
   const status = statusOf(refusal)
+  tell(refusal.code, told)
   requestIdOf(request, reply)
   logRefusal(refusal, status, request)
   const path = pathOf(urlOf(request))

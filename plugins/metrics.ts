@@ -1,12 +1,11 @@
 /**
- * Metrics: counts what the flow does, for `/metrics` on the admin port. After usage-tracker, whose events it listens to.
+ * Metrics: counts what the flow does, for `/metrics` on the admin port. After error-handler and usage-tracker, whose refusals and events it
+ * listens to.
  *
- * Hook: onError, through which every refusal passes.
+ * Hooks: none.
  */
 import fp from 'fastify-plugin'
-import { refusalOfError } from '../src/admission/error-refusal.ts'
 import type { Metrics } from '../src/metrics/metrics.ts'
-import { GatewayError } from './errors.ts'
 
 export interface MetricsOptions {
   /** Asked for its text by whoever serves `/metrics`. */
@@ -22,10 +21,12 @@ export default fp<MetricsOptions>(
       }),
     )
 
-    fastify.addHook('onError', (_request, _reply, error, done) => {
-      counted.refused(error instanceof GatewayError ? error.refusal.code : refusalOfError(error, '').code)
-      done()
-    })
+    fastify.onRefused((code) => counted.refused(code))
   },
-  { name: 'metrics', fastify: '5.x', dependencies: ['usage-tracker'], decorators: { fastify: ['usageTracker'] } },
+  {
+    name: 'metrics',
+    fastify: '5.x',
+    dependencies: ['error-handler', 'usage-tracker'],
+    decorators: { fastify: ['onRefused', 'usageTracker'] },
+  },
 )

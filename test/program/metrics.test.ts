@@ -1,11 +1,20 @@
 /** What operators look at, through the real program: metrics, and one log line a request. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { eventually } from '../helpers/eventually.ts'
 import { createKey, startWithSim } from '../helpers/program.ts'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const PROMPT = 'a prompt that nobody may read'
+
+/** Sends what no parser of HTTP takes, and waits for the answer's end. */
+async function noHttp(url: string): Promise<void> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1').resume()
+  socket.end('this is not HTTP\r\n\r\n')
+  await once(socket, 'close')
+}
 
 test('F23 requests, refusals and limits show in the metrics, and each request in one log line, without key or prompt', async (t) => {
   const program = await startWithSim(t)
@@ -23,6 +32,16 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
   assert.equal((await ask()).status, 429)
   assert.equal((await ask({ 'x-bursar-key': 'sk-unknown-0123456789' })).status, 401)
   assert.equal(program.sim.ledger()[0]?.headers?.traceparent, `00-${TRACE}-00f067aa0ba902b7-01`, 'passed on')
+
+  for (const [path, method, status] of [
+    ['/v1/nothing', 'GET', 404],
+    ['/v2/nothing', 'POST', 404],
+    ['/v1/chat/completions', 'PUT', 405],
+    ['/v1/models/%E0%A4%A', 'GET', 400],
+  ] as const) {
+    assert.equal((await fetch(`${program.gatewayUrl}${path}`, { method })).status, status, path)
+  }
+  await noHttp(program.gatewayUrl)
 
   const viewer = await program.admin<{ key: string }>('POST', '/management-keys', {
     name: 'prometheus',
@@ -45,6 +64,9 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
     /^bursar_requests_total\{provider="sim",model="gpt-4o-mini"\} 2$/m,
     /^bursar_refusals_total\{code="rate_limited"\} 1$/m,
     /^bursar_refusals_total\{code="key_unknown"\} 1$/m,
+    /^bursar_refusals_total\{code="not_found"\} 2$/m,
+    /^bursar_refusals_total\{code="method_not_allowed"\} 1$/m,
+    /^bursar_refusals_total\{code="invalid_request"\} 2$/m,
     /^bursar_overhead_seconds_count 2$/m,
     /^bursar_limit_used\{[^}]*metric="requests"[^}]*\} 2$/m,
     /^bursar_database_up 1$/m,
@@ -60,8 +82,8 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line))
       .filter(({ decision }) => decision !== undefined)
-    assert.equal(all.length, 4)
-    return all
+    assert.equal(all.length, 8)
+    return all.slice(0, 4)
   })
   const [served] = lines
   assert.deepEqual(
