@@ -15,6 +15,7 @@ import type { Result } from '../src/admission/decision.ts'
 import { limitHeaders } from '../src/admission/headers.ts'
 import { traceIdOf } from '../src/admission/trace.ts'
 import { explainCounted, recounted } from '../src/tokens/near-limit.ts'
+import { answerDryRun } from './dry-run.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 declare module 'fastify' {
@@ -41,7 +42,7 @@ export default fp(
       const trace = { readAt: request.readAt, traceId: traceIdOf(request.headers) }
       const wanted: AdmissionRequest = { requestId: request.bursarId, principal, facts, route, trace }
       if (facts.dryRun) {
-        explainCounted(fastify.governance, wanted).then((explained) => reply.send(explained), done)
+        explainCounted(fastify.governance, wanted).then((explained) => answerDryRun(request, reply, explained), done)
         return
       }
       const decision = admission.admit(wanted)

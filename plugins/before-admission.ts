@@ -9,6 +9,7 @@ import fp from 'fastify-plugin'
 import { explainRefusal } from '../src/admission/explanation.ts'
 import type { PluginDefinition } from '../src/define-plugin.ts'
 import type { Extensions } from '../src/extension/extensions.ts'
+import { answerDryRun } from './dry-run.ts'
 import { AdmissionOutOfOrder, GatewayError } from './errors.ts'
 
 export interface BeforeAdmissionOptions {
@@ -63,7 +64,7 @@ export default fp<BeforeAdmissionOptions>(
         if (answer.value !== facts.tags) request.facts = { ...facts, tags: answer.value }
         return
       }
-      if (facts.dryRun) return reply.send(explainRefusal(answer.refusal))
+      if (facts.dryRun) return answerDryRun(request, reply, explainRefusal(answer.refusal))
       throw new GatewayError(answer.refusal)
     })
   },

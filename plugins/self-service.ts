@@ -1,12 +1,13 @@
 /**
  * Self-service: what a caller may ask about itself. Free of charge and open to a key that is over its limits.
  *
- * Routes in the gateway's scope, so auth has run; no endpoint, so nothing is held. Not wrapped: routes and nothing else.
+ * Routes in the gateway's scope, so auth has run; no endpoint, so nothing is held. Not wrapped: routes, and a hook (onResponse) of their own.
  */
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { formatOfPath } from '../src/admission/error-body.ts'
 import { presentOwnKey } from '../src/admission/own-key.ts'
 import type { ApiFormat } from '../src/admission/request-facts.ts'
+import { traceIdOf } from '../src/admission/trace.ts'
 import type { Principal } from '../src/auth/principal.ts'
 import { listModels } from '../src/providers/catalogue.ts'
 import { findModel, listedModels, presentModel, presentModels } from '../src/providers/model-list.ts'
@@ -21,6 +22,20 @@ const selfService: FastifyPluginAsync = async function selfService(fastify) {
   }
   const modelsOf = (principal: Principal) =>
     listedModels(listModels(store, principal), (name) => store.providerByName(name) !== null, priceOf)
+
+  // Their one log line; refusals have the error handler's.
+  fastify.addHook('onResponse', (request, { statusCode: status }, done) => {
+    const { principal, headers, routeOptions } = request
+    const line = {
+      decision: 'answered',
+      status,
+      ...principal?.ids,
+      path: routeOptions.url,
+      traceId: traceIdOf(headers),
+    }
+    if (status < 400) request.log.info(line, 'request answered')
+    done()
+  })
 
   fastify.get('/v1/key', async (request, reply) => {
     const own = presentOwnKey(principalOf(request), store, readAll, clock.now())

@@ -75,6 +75,10 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
     assert.match(text, line)
   }
 
+  const own = await fetch(`${program.gatewayUrl}/v1/key`, { headers: { 'x-bursar-key': key } })
+  assert.equal((await fetch(`${program.gatewayUrl}/v1/models`, { headers: { 'x-bursar-key': key } })).status, 200)
+  assert.equal((await ask({ 'x-bursar-dry-run': '1', traceparent: `00-${TRACE}-00f067aa0ba902b7-01` })).status, 200)
+
   const lines = await eventually(() => {
     const all = program
       .output()
@@ -82,8 +86,8 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line))
       .filter(({ decision }) => decision !== undefined)
-    assert.equal(all.length, 8)
-    return all.slice(0, 4)
+    assert.equal(all.length, 11, all.map(({ msg }) => msg).join('\n'))
+    return all
   })
   const [served] = lines
   assert.deepEqual(
@@ -92,11 +96,29 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
   )
   assert.ok(served.overheadMs > 0 && served.latencyMs >= 0)
   assert.deepEqual(
-    lines.slice(2).map(({ msg, decision, code, virtualKeyId }) => [msg, decision, code, virtualKeyId ?? null]),
+    lines.slice(2, 4).map(({ msg, decision, code, virtualKeyId }) => [msg, decision, code, virtualKeyId ?? null]),
     [
       ['request refused', 'refused', 'rate_limited', id],
       ['request refused', 'refused', 'key_unknown', null],
     ],
   )
+  assert.deepEqual(
+    lines
+      .slice(8)
+      .map(({ decision, virtualKeyId, path, verdict, code, traceId }) => [
+        decision,
+        virtualKeyId === id,
+        path ?? null,
+        verdict ?? null,
+        code ?? null,
+        traceId,
+      ]),
+    [
+      ['answered', true, '/v1/key', null, null, null],
+      ['answered', true, '/v1/models', null, null, null],
+      ['explained', true, null, 'refuse', 'rate_limited', TRACE],
+    ],
+  )
+  assert.equal(lines[8].requestId, own.headers.get('x-bursar-request-id'))
   assert.ok(!program.output().includes(PROMPT) && !program.output().includes(key) && !text.includes(key))
 })
