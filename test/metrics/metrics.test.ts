@@ -173,6 +173,9 @@ test('a trace id is read from a well-formed traceparent only', () => {
     `00-${id}-${'0'.repeat(16)}-01`,
     `00-${id.toUpperCase()}-00f067aa0ba902b7-01`,
     `00-${id}-00f067aa0ba902b7`,
+    `00-${id}-00f067aa0ba902b7-01-extra`,
+    `00-${id}-00f067aa0ba902b7-01-`,
+    `cc-${id}-00f067aa0ba902b7-01.what-comes-later`,
   ]) {
     assert.equal(traceIdOf(malformed === undefined ? {} : { traceparent: malformed }), null, `${malformed}`)
   }
