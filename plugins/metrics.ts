@@ -14,9 +14,10 @@ export interface MetricsOptions {
 
 export default fp<MetricsOptions>(
   async function metrics(fastify, { metrics: counted }) {
-    fastify.usageTracker.onEvent((event, { estimate }, { overheadMs }) =>
+    fastify.usageTracker.onEvent((event, { estimate }, { overheadMs, ending }) =>
       counted.attemptEnded(event, {
         overheadMs,
+        ending,
         expected: { inputTokens: estimate.inputTokens, costNanoUsd: estimate.costNanoUsd },
       }),
     )

@@ -6,6 +6,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { UsageEvent } from '../ledger/facts.ts'
 import type { Names } from '../store/scope-name.ts'
+import type { Ending } from '../usage/settle.ts'
 import { Definer, usd } from './definer.ts'
 import { Distribution } from './distribution.ts'
 import type { FullestLimits, LimitUse } from './fullest-limits.ts'
@@ -25,6 +26,7 @@ export interface AttemptTimes {
   /** From the request's last byte to its being forwarded; null for a fallback, which waited for another provider. */
   readonly overheadMs: number | null
   readonly expected: Expected
+  readonly ending: Ending
 }
 
 /** A tenth of a millisecond to ten minutes: a cached embedding and a long chain of thought. */
@@ -62,8 +64,8 @@ export class Metrics {
   }
 
   /** An attempt has ended. */
-  attemptEnded(event: UsageEvent, { overheadMs, expected }: AttemptTimes): void {
-    this.#series.add(event, expected)
+  attemptEnded(event: UsageEvent, { overheadMs, expected, ending }: AttemptTimes): void {
+    this.#series.add(event, expected, ending)
     if (overheadMs !== null) this.#overhead.add(overheadMs / 1_000)
     if (event.provider === null || event.status === null) return
     this.#latency(event.provider, event.latencyMs)
@@ -93,7 +95,7 @@ export class Metrics {
     this.#perSeries('bursar_overages_total', 'Attempts that cost more than was held.', ({ overages }) => overages)
     this.#define.counter(
       'bursar_attempts_total',
-      'Calls to providers by status class.',
+      'Calls to providers by status class; none: it gave no status, given_up: nobody waited for one.',
       [...model, 'status'],
       (set) => {
         for (const { provider, model, attempts } of this.#series) {

@@ -6,11 +6,12 @@
  * lines; everything else is added up under `other` (F25).
  */
 import type { UsageEvent, UsageSource } from '../ledger/facts.ts'
+import type { Ending } from '../usage/settle.ts'
 
 export interface Series {
   readonly provider: string
   readonly model: string
-  /** Status class (`2xx`, `4xx`, `none` …) → attempts that ended so. */
+  /** How attempts ended → how many did. The usual ways are there from the start: Prometheus sees no increase in what begins above 0. */
   readonly attempts: Map<string, number>
   requests: number
   inputTokens: number
@@ -36,6 +37,12 @@ export interface Expected {
   readonly costNanoUsd: bigint
 }
 
+/** No status because the provider has given none, and no status because nobody waited for it any longer. */
+const NO_STATUS = 'none'
+const GIVEN_UP = 'given_up'
+const USUAL_ENDS = ['2xx', '4xx', '5xx', NO_STATUS, GIVEN_UP]
+const SOURCES: readonly UsageSource[] = ['reported', 'estimated', 'partial', 'orphaned']
+
 const SERIES_MAX = 500
 const OTHER = 'other'
 
@@ -48,9 +55,10 @@ export class SeriesBook {
     this.#max = max
   }
 
-  add(event: UsageEvent, expected: Expected): void {
+  /** @param ending how the attempt has ended */
+  add(event: UsageEvent, expected: Expected, ending: Ending): void {
     const series = this.#of(event.provider ?? 'none', event.model ?? 'none', event.success)
-    count(series.attempts, event.status === null ? 'none' : `${Math.floor(event.status / 100)}xx`)
+    count(series.attempts, event.status === null ? endWithoutStatus(ending) : `${Math.floor(event.status / 100)}xx`)
     series.requests += event.requests
     if (event.usageSource === null) return
     count(series.sources, event.usageSource)
@@ -93,6 +101,10 @@ export class SeriesBook {
   }
 }
 
+function endWithoutStatus(ending: Ending): string {
+  return ending === 'unreached' || ending === 'silent' ? NO_STATUS : GIVEN_UP
+}
+
 function count<K>(counts: Map<K, number>, key: K): void {
   counts.set(key, (counts.get(key) ?? 0) + 1)
 }
@@ -101,7 +113,7 @@ function emptySeries(provider: string, model: string): Series {
   return {
     provider,
     model,
-    attempts: new Map(),
+    attempts: zeros(USUAL_ENDS),
     requests: 0,
     inputTokens: 0,
     outputTokens: 0,
@@ -115,6 +127,10 @@ function emptySeries(provider: string, model: string): Series {
     reportedInputTokens: 0,
     heldNanoUsd: 0n,
     reportedNanoUsd: 0n,
-    sources: new Map(),
+    sources: zeros(SOURCES),
   }
+}
+
+function zeros<K>(keys: readonly K[]): Map<K, number> {
+  return new Map(keys.map((key) => [key, 0]))
 }

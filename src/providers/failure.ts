@@ -28,7 +28,7 @@ export function failureOf(error: unknown, provider: string, forwarded: boolean):
   const code = codeOf(error)
   if (OUR_DOING.has(code)) {
     const message = 'The gateway is stopping and has given up this call.'
-    return { ending: forwarded ? 'abandoned' : 'unreached', refusal: { code: 'overloaded', message, retryAfterS: 1 } }
+    return { ending: forwarded ? 'abandoned' : 'withdrawn', refusal: { code: 'overloaded', message, retryAfterS: 1 } }
   }
   if (TIMEOUTS.has(code)) {
     const message = `The provider ${provider} did not answer in time.`

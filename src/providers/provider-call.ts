@@ -68,7 +68,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       const forwarded = this.#controller !== null
       const { stream, unmetered } = this.#attempt.admitted.request.facts
       if (this.#relay !== null) this.#relay.clientGone()
-      else if (!forwarded) this.#giveUp(outcome('unreached', null))
+      else if (!forwarded) this.#giveUp(outcome('withdrawn', null))
       else if (this.#status === null && (stream || unmetered !== undefined)) this.#giveUp(outcome('abandoned', null))
       else if ((this.#status ?? 0) >= 300) this.#giveUp(outcome('refused', this.#status))
       else if (this.#parts.options.onAbort === 'cancel') this.#giveUp(outcome('cancelled', this.#status))
@@ -302,7 +302,7 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     } catch (error) {
       const { requestId } = this.#attempt.admitted.identity
       this.#parts.log.error({ err: error, requestId }, 'a call to a provider failed for a reason of ours')
-      this.#giveUp(outcome(this.#controller === null ? 'unreached' : 'abandoned', this.#status))
+      this.#giveUp(outcome(this.#controller === null ? 'withdrawn' : 'abandoned', this.#status))
       breakOff(this.#exchange, refusalOfError(error, requestId), this.#attempt.requestCost)
     }
   }

@@ -14,6 +14,8 @@ import { NO_USAGE, type Usage } from './usage.ts'
 export type Ending =
   /** No connection, or reset before a status: the provider has done nothing. */
   | 'unreached'
+  /** Never forwarded, and not for the provider's sake: its client has gone, or we have given it up. */
+  | 'withdrawn'
   /** A status of 4xx or 5xx (or a redirect, which is not followed). */
   | 'refused'
   /** No status within the time allowed. */
@@ -56,6 +58,7 @@ interface Row {
 
 const TABLE: Readonly<Record<Ending, Row>> = {
   unreached: { unreported: 'nothing', reports: false, source: 'estimated', requests: 0 },
+  withdrawn: { unreported: 'nothing', reports: false, source: 'estimated', requests: 0 },
   refused: { unreported: 'nothing', reports: true, source: 'estimated', requests: 0 },
   silent: { unreported: 'input', reports: false, source: 'estimated', requests: 0 },
   abandoned: { unreported: 'input', reports: false, source: 'estimated', requests: 1 },

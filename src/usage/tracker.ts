@@ -76,7 +76,7 @@ export class UsageTracker {
   /** Returns the hold of a request that was admitted and then never forwarded, because a later hook refused it or failed. */
   abandon(admitted: Admitted): void {
     if (admitted.hold.state === 'held' && !this.#attempts.has(admitted.hold)) {
-      this.begin(admitted).end(outcome('unreached', null))
+      this.begin(admitted).end(outcome('withdrawn', null))
     }
   }
 

@@ -11,6 +11,7 @@ import { aTeam } from '../helpers/entities.ts'
 import { settled } from '../helpers/facts.ts'
 
 const expected = { inputTokens: 20, costNanoUsd: 5_000_000n }
+const ended = { overheadMs: null, expected, ending: 'complete' } as const
 
 function event(fields: Partial<UsageEvent> = {}): UsageEvent {
   return { ...settled().event, provider: 'openai', model: 'gpt-4o', status: 200, success: true, ...fields }
@@ -59,12 +60,12 @@ test('what attempts came to is added up per model, refusals per code, and asking
     usageSource: 'reported',
     requests: 1,
   } as const
-  metrics.attemptEnded(event({ ...usage, latencyMs: 30, ttftMs: 20 }), { overheadMs: 0.2, expected })
-  metrics.attemptEnded(event({ ...usage, overageNanoUsd: '1000000', latencyMs: 700 }), { overheadMs: 0.7, expected })
-  metrics.attemptEnded(event({ status: 503, success: false, usageSource: null, requests: 0 }), {
-    overheadMs: null,
-    expected,
-  })
+  metrics.attemptEnded(event({ ...usage, latencyMs: 30, ttftMs: 20 }), { ...ended, overheadMs: 0.2 })
+  metrics.attemptEnded(event({ ...usage, overageNanoUsd: '1000000', latencyMs: 700 }), { ...ended, overheadMs: 0.7 })
+  const failed = { success: false, usageSource: null, requests: 0 } as const
+  metrics.attemptEnded(event({ ...failed, status: 503 }), { ...ended, ending: 'refused' })
+  for (const ending of ['unreached', 'silent', 'withdrawn', 'abandoned', 'cancelled'] as const)
+    metrics.attemptEnded(event({ ...failed, status: null }), { ...ended, ending })
   for (const code of ['rate_limited', 'rate_limited', 'key_unknown']) metrics.refused(code)
   await metrics.text()
   const lines = samples(await metrics.text())
@@ -73,6 +74,10 @@ test('what attempts came to is added up per model, refusals per code, and asking
     'bursar_requests_total{provider="openai",model="gpt-4o"} 2',
     'bursar_attempts_total{provider="openai",model="gpt-4o",status="2xx"} 2',
     'bursar_attempts_total{provider="openai",model="gpt-4o",status="5xx"} 1',
+    'bursar_attempts_total{provider="openai",model="gpt-4o",status="4xx"} 0',
+    'bursar_attempts_total{provider="openai",model="gpt-4o",status="none"} 2',
+    'bursar_attempts_total{provider="openai",model="gpt-4o",status="given_up"} 3',
+    'bursar_settlements_total{provider="openai",model="gpt-4o",source="orphaned"} 0',
     'bursar_tokens_total{provider="openai",model="gpt-4o",type="input"} 20',
     'bursar_tokens_total{provider="openai",model="gpt-4o",type="output"} 8',
     'bursar_cost_usd_total{provider="openai",model="gpt-4o"} 0.005',
@@ -152,11 +157,12 @@ test('F25 names that strangers invent make no lines: a model gets its own once i
       ({ provider, model, attempts }) =>
         `${provider}/${model} ${[...attempts.values()].reduce((sum, count) => sum + count, 0)}`,
     )
-  for (let n = 0; n < 100; n++) book.add(event({ model: `invented-${n}`, success: false, status: 404 }), expected)
+  for (let n = 0; n < 100; n++)
+    book.add(event({ model: `invented-${n}`, success: false, status: 404 }), expected, 'refused')
   assert.deepEqual(lines(), ['openai/other 100'])
-  for (let n = 0; n < 5; n++) book.add(event({ model: `served-${n}` }), expected)
+  for (let n = 0; n < 5; n++) book.add(event({ model: `served-${n}` }), expected, 'complete')
   assert.deepEqual(lines(), ['openai/other 102', 'openai/served-0 1', 'openai/served-1 1', 'openai/served-2 1'])
-  book.add(event({ model: 'served-1', success: false, status: 500 }), expected)
+  book.add(event({ model: 'served-1', success: false, status: 500 }), expected, 'refused')
   assert.deepEqual(lines().length, 4)
 })
 

@@ -107,6 +107,6 @@ describe('what a broken call is', () => {
     assert.deepEqual(codeOf('UND_ERR_SOCKET', true), ['unreached', 'upstream_unreachable'])
     assert.deepEqual(codeOf('UND_ERR_HEADERS_TIMEOUT', true), ['silent', 'upstream_timeout'])
     assert.deepEqual(codeOf('UND_ERR_DESTROYED', true), ['abandoned', 'overloaded'])
-    assert.deepEqual(codeOf('UND_ERR_CLOSED', false), ['unreached', 'overloaded'])
+    assert.deepEqual(codeOf('UND_ERR_CLOSED', false), ['withdrawn', 'overloaded'])
   })
 })

@@ -48,6 +48,7 @@ const NOTHING: Charged = [0, 0, 0, 0, null, false]
 describe('what an attempt is charged', () => {
   const rows: readonly [title: string, end: Outcome, expected: Charged][] = [
     ['T02 no connection, or reset before a status: nothing', outcome('unreached', null), NOTHING],
+    ['T02 never forwarded, because its client has gone: nothing', outcome('withdrawn', null), NOTHING],
     ['T02 4xx without usage: nothing', outcome('refused', 400), NOTHING],
     ['T02 5xx without usage: nothing', outcome('refused', 503), NOTHING],
     [
@@ -121,7 +122,7 @@ describe('what an attempt is charged', () => {
   })
 
   test('a report is not believed of an attempt that never got a status', () => {
-    for (const ending of ['unreached', 'silent', 'abandoned', 'cancelled'] satisfies Ending[]) {
+    for (const ending of ['unreached', 'withdrawn', 'silent', 'abandoned', 'cancelled'] satisfies Ending[]) {
       const [, , output] = charged(outcome(ending, null, { usage: REPORTED }))
       assert.notEqual(output, REPORTED.outputTokens, ending)
     }

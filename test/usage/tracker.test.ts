@@ -156,8 +156,11 @@ describe('usage tracker', () => {
   test('F02 what was admitted and never begun is returned, once', () => {
     const { tracker, admit, facts, posted, requests, ledger } = world()
     const admitted = admit()
+    const endings: string[] = []
+    tracker.onEvent((_event, _admitted, { ending }) => void endings.push(ending))
     tracker.abandon(admitted)
     tracker.abandon(admitted)
+    assert.deepEqual(endings, ['withdrawn'], 'which is no doing of the provider’s')
     assert.equal(ledger.openHoldCount, 0)
     assert.equal(posted(requests), 0n)
     assert.equal(facts.of('void').length, 1)
