@@ -7,6 +7,7 @@ import { Metrics } from './metrics/metrics.ts'
 import type { OperationsReading } from './metrics/operations.ts'
 import type { Journal } from './persist/journal.ts'
 import type { Persister } from './persist/persister.ts'
+import { namedModels } from './providers/catalogue.ts'
 import type { UsageTracker } from './usage/tracker.ts'
 import { VERSION } from './version.ts'
 
@@ -25,6 +26,7 @@ export function createMetrics(parts: ObservedParts): Metrics {
     version: VERSION,
     limits: new FullestLimits({ limits: store.limits, readAll: ledger.readAll.bind(ledger), clock }),
     names: store,
+    isNamed: namedModels(store),
     operations: () => readOperations(parts),
   })
 }

@@ -12,12 +12,13 @@ import { Distribution } from './distribution.ts'
 import type { FullestLimits, LimitUse } from './fullest-limits.ts'
 import { defineLimits } from './limits.ts'
 import { defineOperations, type OperationsReading } from './operations.ts'
-import { type Expected, type Series, SeriesBook } from './series.ts'
+import { type Expected, type IsNamed, type Series, SeriesBook } from './series.ts'
 
 export interface MetricsParts {
   readonly version: string
   readonly limits: Pick<FullestLimits, 'look'>
   readonly names: Names
+  readonly isNamed: IsNamed
   readonly operations: () => OperationsReading
 }
 
@@ -36,7 +37,7 @@ const OVERHEAD_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 export class Metrics {
   readonly #registry = new Registry()
   readonly #define = new Definer(this.#registry)
-  readonly #series = new SeriesBook()
+  readonly #series: SeriesBook
   readonly #refusals = new Map<string, number>()
   readonly #latency: PerProvider
   readonly #firstToken: PerProvider
@@ -45,8 +46,9 @@ export class Metrics {
   /** The limits that this answer is about. */
   #looked: readonly LimitUse[] = []
 
-  constructor({ version, limits, names, operations }: MetricsParts) {
+  constructor({ version, limits, names, isNamed, operations }: MetricsParts) {
     this.#limits = limits
+    this.#series = new SeriesBook(isNamed)
     collectDefaultMetrics({ register: this.#registry })
     this.#define.gauge('bursar_build_info', 'Always 1; the label says the version.', ['version'], (set) =>
       set({ version }, 1),

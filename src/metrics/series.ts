@@ -3,7 +3,8 @@
  * text is made when somebody asks for it.
  *
  * Bounded, because clients write the models' names: a model gets a line of its own once it has answered, and there are at most so many
- * lines; everything else is added up under `other` (F25).
+ * lines; everything else is added up under `other` (F25). Some providers answer to any name: so those that nobody but a client has named are few at
+ * each provider, and take no room from those that admins and the price data name.
  */
 import type { UsageEvent, UsageSource } from '../ledger/facts.ts'
 import type { Ending } from '../usage/settle.ts'
@@ -43,16 +44,31 @@ const GIVEN_UP = 'given_up'
 const USUAL_ENDS = ['2xx', '4xx', '5xx', NO_STATUS, GIVEN_UP]
 const SOURCES: readonly UsageSource[] = ['reported', 'estimated', 'partial', 'orphaned']
 
-const SERIES_MAX = 500
+/** Whether the model is one that an admin or the price data names. */
+export type IsNamed = (provider: string, model: string) => boolean
+
+const NAMED_MAX = 500
+/** At each provider. */
+const UNNAMED_MAX = 50
 const OTHER = 'other'
 
-export class SeriesBook {
-  readonly #max: number
-  readonly #byProvider = new Map<string, Map<string, Series>>()
-  #count = 0
+/** What has gone to one provider. */
+interface OfProvider {
+  readonly models: Map<string, Series>
+  unnamed: number
+}
 
-  constructor(max = SERIES_MAX) {
-    this.#max = max
+export class SeriesBook {
+  readonly #isNamed: IsNamed
+  readonly #namedMax: number
+  readonly #unnamedMax: number
+  readonly #byProvider = new Map<string, OfProvider>()
+  #named = 0
+
+  constructor(isNamed: IsNamed, namedMax = NAMED_MAX, unnamedMax = UNNAMED_MAX) {
+    this.#isNamed = isNamed
+    this.#namedMax = namedMax
+    this.#unnamedMax = unnamedMax
   }
 
   /** @param ending how the attempt has ended */
@@ -81,23 +97,32 @@ export class SeriesBook {
   }
 
   *[Symbol.iterator](): Iterator<Series> {
-    for (const models of this.#byProvider.values()) yield* models.values()
+    for (const { models } of this.#byProvider.values()) yield* models.values()
   }
 
   #of(provider: string, model: string, answered: boolean): Series {
-    let models = this.#byProvider.get(provider)
-    if (models === undefined) {
-      models = new Map()
-      this.#byProvider.set(provider, models)
+    let ofProvider = this.#byProvider.get(provider)
+    if (ofProvider === undefined) {
+      ofProvider = { models: new Map(), unnamed: 0 }
+      this.#byProvider.set(provider, ofProvider)
     }
+    const { models } = ofProvider
     const known = models.get(model)
     if (known !== undefined) return known
-    const isRoom = answered && this.#count < this.#max
-    const name = isRoom ? model : OTHER
+    const name = answered && this.#takesRoom(ofProvider, provider, model) ? model : OTHER
     const series = models.get(name) ?? emptySeries(provider, name)
-    if (isRoom) this.#count += 1
     models.set(name, series)
     return series
+  }
+
+  #takesRoom(ofProvider: OfProvider, provider: string, model: string): boolean {
+    if (this.#named < this.#namedMax && this.#isNamed(provider, model)) {
+      this.#named += 1
+      return true
+    }
+    if (ofProvider.unnamed >= this.#unnamedMax) return false
+    ofProvider.unnamed += 1
+    return true
   }
 }
 

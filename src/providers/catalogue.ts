@@ -41,6 +41,22 @@ export function listModels(store: RoutingStore, principal: Principal): Catalogue
   return listed
 }
 
+/** Whether a provider's model is one that admins or the price data name: there are only so many of those, whatever clients invent. */
+export function namedModels(store: RoutingStore): (provider: string, model: string) => boolean {
+  let version = store.version
+  let known = new Map<string, ReadonlyMap<string, unknown>>()
+  return (name, model) => {
+    if (version !== store.version) [version, known] = [store.version, new Map()]
+    let models = known.get(name)
+    if (models === undefined) {
+      const provider = store.providerByName(name)
+      models = provider === null ? new Map() : namesOf(provider, store.prices.values())
+      known.set(name, models)
+    }
+    return models.has(model)
+  }
+}
+
 /** Name → tokens of context. Azure has what is deployed there, where that is known. */
 function namesOf(provider: Provider, prices: Iterable<PriceOverride>): Map<string, number | null> {
   const names = new Map<string, number | null>()

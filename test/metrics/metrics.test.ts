@@ -26,6 +26,7 @@ function metricsOf(here = world(), shownMax?: number) {
     version: '1.2.3',
     limits,
     names: here.store,
+    isNamed: () => false,
     operations: () => ({
       holdsOpen: 3,
       holdsExpired: 1,
@@ -151,7 +152,7 @@ test('F25 of many limits only the fullest are shown, found without holding up th
 })
 
 test('F25 names that strangers invent make no lines: a model gets its own once it has answered, and there are only so many', () => {
-  const book = new SeriesBook(3)
+  const book = new SeriesBook((provider, model) => provider === 'openai' && model.startsWith('named'), 2, 3)
   const lines = () =>
     [...book].map(
       ({ provider, model, attempts }) =>
@@ -164,6 +165,12 @@ test('F25 names that strangers invent make no lines: a model gets its own once i
   assert.deepEqual(lines(), ['openai/other 102', 'openai/served-0 1', 'openai/served-1 1', 'openai/served-2 1'])
   book.add(event({ model: 'served-1', success: false, status: 500 }), expected, 'refused')
   assert.deepEqual(lines().length, 4)
+  // Whoever has filled the lines of a provider has filled no more than these.
+  book.add(event({ model: 'named-1' }), expected, 'complete')
+  book.add(event({ provider: 'local', model: 'served-9' }), expected, 'complete')
+  assert.deepEqual(lines().slice(-2), ['openai/named-1 1', 'local/served-9 1'])
+  for (let n = 2; n < 9; n++) book.add(event({ model: `named-${n}` }), expected, 'complete')
+  assert.deepEqual(lines().length, 7, 'but for those that are named only so many, too')
 })
 
 test('a trace id is read from a well-formed traceparent only', () => {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import type { ApiFormat, Endpoint } from '../../src/admission/request-facts.ts'
 import { ANONYMOUS, type Principal } from '../../src/auth/principal.ts'
 import { GenaiPriceBook } from '../../src/pricing/price-book.ts'
-import { listModels } from '../../src/providers/catalogue.ts'
+import { listModels, namedModels } from '../../src/providers/catalogue.ts'
 import { route } from '../../src/providers/routing.ts'
 import { drawByWeight } from '../../src/providers/weights.ts'
 import { randomFrom } from '../../src/sim/random.ts'
@@ -317,6 +317,23 @@ describe('the list of models', () => {
       some.map(({ provider, model }) => `${provider}/${model}`),
       ['sim/gpt-4o', 'sim/gpt-4o-mini', 'sim/gpt-4o-mini-transcribe', 'sim/gpt-4o-mini-tts', 'sim/house'],
     )
+  })
+
+  test('F25 named are the models of the price data and of admins, not what a client may ask a lenient provider for', () => {
+    const store = { ...storeOf({ providers: [openai, local] }), version: 1 }
+    const isNamed = namedModels(store)
+    const names: [string, string][] = [
+      ['openai', 'gpt-4o'],
+      ['openai', 'gpt-4o-invented'],
+      ['local', 'llama'],
+      ['gone', 'gpt-4o'],
+    ]
+    const named = () => names.map(([provider, model]) => isNamed(provider, model))
+    assert.deepEqual(named(), [true, false, false, false])
+    store.providers.set(local.id, { ...local, deployments: { llama: 'llama-3' } })
+    store.providerByName = (name) => [...store.providers.values()].find((provider) => provider.name === name) ?? null
+    store.version = 2
+    assert.deepEqual(named(), [true, false, true, false])
   })
 
   test('an Azure provider lists what is deployed there', () => {
