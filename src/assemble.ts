@@ -73,7 +73,11 @@ export async function assemble(options: AssembleOptions, opened: Closers): Promi
   const operationsWatch = new OperationsWatch(governance.notices, clock, told)
   const clockWatch = new ClockWatch(clock, log)
   const pruner = new Pruner({ db: books.database.db, events: settings.database.retention.events, log })
-  const persister = new Persister({
+  const watchTheBooks = () => {
+    books.quarantine.recount()
+    operationsWatch.look(persister.state)
+  }
+  const persister: Persister = new Persister({
     ...books,
     clock,
     log,
@@ -83,7 +87,7 @@ export async function assemble(options: AssembleOptions, opened: Closers): Promi
       { name: 'roll rate limits', run: (now) => rollLimits(governance, (metric) => metric !== 'cost', now) },
       { name: 'roll budgets', run: (now) => rollLimits(governance, (metric) => metric === 'cost', now) },
       { name: 'prune', run: (now) => pruner.run(now) },
-      { name: 'watch the books', run: () => operationsWatch.look(persister.state) },
+      { name: 'watch the books', run: watchTheBooks },
     ],
   })
   health.watch(() => degradations({ journal: books.journal, persister }))

@@ -22,7 +22,7 @@ export interface LocalAdminOptions {
   readonly log: ReturnType<typeof createLog>
 }
 
-const NO_PLUGINS = { failures: [] }
+const NO_PLUGINS = { failures: [], refusalCodes: [] }
 const NO_ALERTING = { waiting: 0, test: async () => null, close: async () => {} }
 
 /** Throws errors whose messages are lines for the operator, `DataDirError` where another process holds the directory. */

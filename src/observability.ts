@@ -8,6 +8,7 @@ import type { OperationsReading } from './metrics/operations.ts'
 import type { Journal } from './persist/journal.ts'
 import type { Persister } from './persist/persister.ts'
 import { namedModels } from './providers/catalogue.ts'
+import { GATEWAY_CODES } from './schemas/errors.ts'
 import type { UsageTracker } from './usage/tracker.ts'
 import { VERSION } from './version.ts'
 
@@ -17,7 +18,7 @@ export interface ObservedParts {
   readonly journal: Journal
   readonly persister: Persister
   readonly alerting: Alerting
-  readonly extensions: Pick<Extensions, 'failures'>
+  readonly extensions: Pick<Extensions, 'failures' | 'refusalCodes'>
 }
 
 export function createMetrics(parts: ObservedParts): Metrics {
@@ -27,6 +28,7 @@ export function createMetrics(parts: ObservedParts): Metrics {
     limits: new FullestLimits({ limits: store.limits, readAll: ledger.readAll.bind(ledger), clock }),
     names: store,
     isNamed: namedModels(store),
+    refusalCodes: [...GATEWAY_CODES, ...parts.extensions.refusalCodes],
     operations: () => readOperations(parts),
   })
 }

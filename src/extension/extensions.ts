@@ -28,6 +28,15 @@ export class Extensions {
   constructor(hooks: readonly Hooks[], log: Log) {
     this.#hooks = hooks
     this.#log = log
+    for (const { name, beforeAdmission, afterSettlement } of hooks) {
+      if (beforeAdmission !== null) this.#count(name, 'beforeAdmission', 0)
+      if (afterSettlement !== null) this.#count(name, 'afterSettlement', 0)
+    }
+  }
+
+  /** The codes of the plugins' own refusals. */
+  get refusalCodes(): readonly string[] {
+    return this.#hooks.flatMap(({ refusals }) => Object.keys(refusals))
   }
 
   /** Whether any plugin wants to be asked before admission. */
@@ -40,7 +49,7 @@ export class Extensions {
     return this.#hooks.some(({ afterSettlement }) => afterSettlement !== null)
   }
 
-  /** How often hooks have failed since the start. */
+  /** How often each of the hooks has failed since the start. */
   get failures(): readonly HookFailures[] {
     return [...this.#failures.values()]
   }
@@ -96,10 +105,14 @@ export class Extensions {
   }
 
   #failed(plugin: string, hook: HookName, requestId: string, error: unknown): void {
-    const key = `${hook} ${plugin}`
-    const count = (this.#failures.get(key)?.count ?? 0) + 1
-    this.#failures.set(key, { plugin, hook, count })
+    this.#count(plugin, hook, 1)
     this.#log.error({ err: error, plugin, hook, requestId }, 'the hook of a plugin failed')
+  }
+
+  #count(plugin: string, hook: HookName, more: 0 | 1): void {
+    const key = `${hook} ${plugin}`
+    const count = (this.#failures.get(key)?.count ?? 0) + more
+    this.#failures.set(key, { plugin, hook, count })
   }
 }
 

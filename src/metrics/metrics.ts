@@ -19,6 +19,8 @@ export interface MetricsParts {
   readonly limits: Pick<FullestLimits, 'look'>
   readonly names: Names
   readonly isNamed: IsNamed
+  /** Counted from the start on, so that the first of them is an increase to Prometheus. */
+  readonly refusalCodes: readonly string[]
   readonly operations: () => OperationsReading
 }
 
@@ -46,9 +48,10 @@ export class Metrics {
   /** The limits that this answer is about. */
   #looked: readonly LimitUse[] = []
 
-  constructor({ version, limits, names, isNamed, operations }: MetricsParts) {
+  constructor({ version, limits, names, isNamed, refusalCodes, operations }: MetricsParts) {
     this.#limits = limits
     this.#series = new SeriesBook(isNamed)
+    for (const code of refusalCodes) this.#refusals.set(code, 0)
     collectDefaultMetrics({ register: this.#registry })
     this.#define.gauge('bursar_build_info', 'Always 1; the label says the version.', ['version'], (set) =>
       set({ version }, 1),

@@ -1,7 +1,7 @@
 /**
  * Quarantine: what the books could not take, one JSON file each, so that a single bad fact neither stops the rest nor is lost.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Fact } from '../ledger/facts.ts'
 import type { Clock } from '../units/clock.ts'
@@ -22,13 +22,17 @@ export class Quarantine {
 
   constructor(options: QuarantineOptions) {
     this.#options = options
-    mkdirSync(options.directory, { recursive: true, mode: 0o700 })
     this.#count = this.#names().length
   }
 
-  /** How many files lie here and wait for somebody. */
+  /** How many files lie here and wait for somebody, who takes them away when they are done with. */
   get count(): number {
     return this.#count
+  }
+
+  /** Looks again, because somebody may have taken some away. */
+  recount(): void {
+    this.#count = this.#names().length
   }
 
   /** How many of them have come here after `at` (wall ms). */
@@ -56,17 +60,22 @@ export class Quarantine {
    */
   #write(suffix: '' | '-line', position: number, content: object): void {
     const { directory, journalId, clock } = this.#options
-    const path = join(directory, `${journalId}-${position.toString().padStart(20, '0')}${suffix}.json`)
-    if (existsSync(path)) return
+    const name = `${journalId}-${position.toString().padStart(20, '0')}${suffix}.json`
+    const names = this.#names()
+    if (names.includes(name)) return
+    const path = join(directory, name)
     const now = new Date(clock.now())
     const text = JSON.stringify({ journal: journalId, position, at: now.toISOString(), ...content }, null, 2)
     writeFileSync(`${path}.part`, `${text}\n`, { mode: 0o600 })
     utimesSync(`${path}.part`, now, now)
     renameSync(`${path}.part`, path)
-    this.#count = this.#names().length
+    this.#count = names.length + 1
   }
 
   #names(): string[] {
-    return readdirSync(this.#options.directory).filter((name) => name.endsWith('.json'))
+    const { directory } = this.#options
+    // Somebody may have taken all of it away.
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    return readdirSync(directory).filter((name) => name.endsWith('.json'))
   }
 }

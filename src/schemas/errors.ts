@@ -38,3 +38,10 @@ export const ERRORS = {
 } as const satisfies Record<string, { readonly status: number; readonly when: string }>
 
 export type ErrorCode = keyof typeof ERRORS
+
+const ADMIN_ONLY = '(admin API)'
+
+/** Those that a caller of the gateway can see. */
+export const GATEWAY_CODES: readonly string[] = Object.entries(ERRORS)
+  .filter(([, { when }]) => !when.endsWith(ADMIN_ONLY))
+  .map(([code]) => code)

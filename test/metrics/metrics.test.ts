@@ -6,6 +6,7 @@ import type { UsageEvent } from '../../src/ledger/facts.ts'
 import { FullestLimits } from '../../src/metrics/fullest-limits.ts'
 import { Metrics } from '../../src/metrics/metrics.ts'
 import { SeriesBook } from '../../src/metrics/series.ts'
+import { GATEWAY_CODES } from '../../src/schemas/errors.ts'
 import { world } from '../helpers/alert-world.ts'
 import { aTeam } from '../helpers/entities.ts'
 import { settled } from '../helpers/facts.ts'
@@ -27,6 +28,7 @@ function metricsOf(here = world(), shownMax?: number) {
     limits,
     names: here.store,
     isNamed: () => false,
+    refusalCodes: GATEWAY_CODES,
     operations: () => ({
       holdsOpen: 3,
       holdsExpired: 1,
@@ -90,6 +92,7 @@ test('what attempts came to is added up per model, refusals per code, and asking
     'bursar_settlements_total{provider="openai",model="gpt-4o",source="reported"} 2',
     'bursar_refusals_total{code="rate_limited"} 2',
     'bursar_refusals_total{code="key_unknown"} 1',
+    'bursar_refusals_total{code="upstream_auth_failed"} 0',
     'bursar_upstream_latency_seconds_count{provider="openai"} 3',
     'bursar_overhead_seconds_count 2',
     'bursar_overhead_seconds_bucket{le="0.00025"} 1',
@@ -201,6 +204,14 @@ test('the dashboard and the alert rules that are shipped ask for metrics that ex
     const shipped = readFileSync(new URL(`../../examples/${file}`, import.meta.url), 'utf8')
     const asked = new Set(shipped.match(/\b(?:bursar|nodejs|process)_[a-z0-9_]+\b/g))
     assert.ok(asked.size > 5, file)
+    for (const [, name = ''] of shipped.matchAll(/(?:increase|rate)\((bursar_\w+)/g))
+      assert.match(
+        text,
+        new RegExp(`^# TYPE ${name.replace(/_bucket$/, '')} (counter|histogram)$`, 'm'),
+        `${file}: ${name}`,
+      )
+    for (const [, code = ''] of shipped.matchAll(/code=~?"([^"]+)"/g))
+      for (const one of code.split('|')) assert.ok(GATEWAY_CODES.includes(one), `${file}: ${one}`)
     for (const name of asked)
       assert.ok(known.has(name.replace(/_(bucket|sum|count)$/, '')) || known.has(name), `${file}: ${name}`)
   }

@@ -1,7 +1,7 @@
 /** Alerts through the real program: in the log and in the admin API, once, also when it is restarted in between. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { appendFileSync, readdirSync } from 'node:fs'
+import { appendFileSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -173,4 +173,10 @@ test('F10 what a start puts into quarantine is told once, whoever puts it there 
   await fourth.admin('POST', '/reload', undefined, 200)
   await fourth.admin('POST', '/reload', undefined, 200)
   assert.equal((await told(fourth)).length, 2)
+
+  rmSync(join(dataDir, 'quarantine'), { recursive: true })
+  await eventually(async () => {
+    const { status } = await fourth.admin<{ status: string }>('GET', '/status')
+    assert.equal(status, 'ok', 'once somebody has taken them away')
+  })
 })
