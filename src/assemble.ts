@@ -102,7 +102,7 @@ export async function assemble(options: AssembleOptions, opened: Closers): Promi
     })
 
   const tracker = new UsageTracker({ ...governance, log })
-  const metrics = createMetrics({ governance, tracker, journal: books.journal, persister, alerting, extensions })
+  const metrics = createMetrics({ governance, tracker, journal: books.journal, persister, alerting, log, extensions })
   const gatewayOptions = {
     governance,
     database: books.database,

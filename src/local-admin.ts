@@ -42,7 +42,7 @@ export async function localAdmin({ config, file, log }: LocalAdminOptions): Prom
     )
     const persister = new Persister({ ...books, clock: systemClock, log })
     const health = { phase: 'ready', reasons: [] } as const
-    const parts = { governance, journal: books.journal, persister, alerting: NO_ALERTING }
+    const parts = { governance, journal: books.journal, persister, alerting: NO_ALERTING, log }
     const app = createApp(log, file.settings.server.bodyLimitBytes)
     app.register(admin, {
       control,

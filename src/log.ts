@@ -3,8 +3,9 @@
  * should one of their fields come along all the same, its serializer takes it out. (pino's redaction by path does the same for a quarter of
  * the processor time of a whole request.)
  */
+import { writeSync } from 'node:fs'
 import process from 'node:process'
-import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import type { Log } from './units/log.ts'
 
 const withheld = () => '[withheld]'
@@ -71,15 +72,26 @@ const GATHERED_MAX = 64 * 1024
 /**
  * Writes the lines of one event-loop turn together, at its end or at the process's: a write for each line costs more than all else that is
  * done for it. A `kill -9` loses at most the lines of the turn it comes in.
+ *
+ * Lines that are not taken (the disk is full, nobody reads any more) are lost and counted: the gateway serves on, and says so when it can.
  */
 class Gathered implements DestinationStream {
-  readonly #sink: DestinationStream
+  readonly #fd: number
   readonly #flush = () => this.flush()
   #lines = ''
+  /** Since the start, and since lines were taken last. */
+  #lost = 0
+  #lostLately = 0
+  /** What was taken last ends in the middle of a line. */
+  #torn = false
 
   constructor(fd: number) {
-    this.#sink = destination({ fd, sync: true })
+    this.#fd = fd
     process.once('exit', this.#flush)
+  }
+
+  get lost(): number {
+    return this.#lost
   }
 
   write(line: string): void {
@@ -90,8 +102,60 @@ class Gathered implements DestinationStream {
 
   flush(): void {
     if (this.#lines === '') return
-    const text = this.#lines
+    const lines = this.#lines
     this.#lines = ''
-    this.#sink.write(text)
+    const bytes = Buffer.from((this.#torn ? '\n' : '') + this.#ofLost() + lines)
+    const left = writeTo(this.#fd, bytes, this.#lostLately === 0)
+    if (left.length === 0) {
+      this.#lostLately = 0
+      this.#torn = false
+      return
+    }
+    if (left.length < bytes.length) this.#torn = bytes[bytes.length - left.length - 1] !== NEWLINE
+    // The line about lost ones is none of those; told a second time it does no harm.
+    const lost = Math.min(count(left), count(Buffer.from(lines)))
+    this.#lost += lost
+    this.#lostLately += lost
   }
+
+  #ofLost(): string {
+    if (this.#lostLately === 0) return ''
+    const level = pino.levels.values.warn
+    return `{"level":${level}${timeField()},"lines":${this.#lostLately},"msg":"log lines were lost: what they go to did not take them"}\n`
+  }
+}
+
+/** How many log lines were not taken since the start, by where they go; 0 for a logger that is not ours. */
+export function linesLost(log: Log): number {
+  const { [pino.symbols.streamSym]: stream } = log as unknown as Record<symbol, unknown>
+  return stream instanceof Gathered ? stream.lost : 0
+}
+
+const NEWLINE = 0x0a
+
+function count(lines: Buffer): number {
+  let newlines = 0
+  for (const byte of lines) if (byte === NEWLINE) newlines += 1
+  return newlines
+}
+
+/** A pipe whose reader is slow is waited for so long at most: everything else waits, too. */
+const PATIENCE_MS = 200
+const PAUSE_MS = 5
+const sleeper = new Int32Array(new SharedArrayBuffer(4))
+
+/** Does not throw. What has not been taken. */
+function writeTo(fd: number, bytes: Buffer, isPatient: boolean): Buffer {
+  let left = bytes
+  for (let waitedMs = 0; left.length > 0; ) {
+    try {
+      left = left.subarray(writeSync(fd, left))
+    } catch (error) {
+      const isBusy = error instanceof Error && 'code' in error && error.code === 'EAGAIN'
+      if (!isBusy || !isPatient || waitedMs >= PATIENCE_MS) break
+      Atomics.wait(sleeper, 0, 0, PAUSE_MS)
+      waitedMs += PAUSE_MS
+    }
+  }
+  return left
 }

@@ -233,11 +233,13 @@ function port(text: string): number {
   throw new InvalidArgumentError('Write a port from 0 to 65535.')
 }
 
-// Whoever reads no further (`bursar journal | head`) has what they wanted. The gateway goes on: it has said where it is.
+// Whoever reads no further (`bursar journal | head`) has what they wanted. The gateway goes on, whatever becomes of where it says where it is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (process.argv[2] === 'serve') return
   if (error.code !== 'EPIPE') throw error
-  if (process.argv[2] !== 'serve') process.exit(0)
+  process.exit(0)
 })
+process.stderr.on('error', () => {})
 
 try {
   await program.parseAsync()

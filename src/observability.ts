@@ -2,6 +2,7 @@
 import type { Alerting } from './alerting.ts'
 import type { Extensions } from './extension/extensions.ts'
 import type { Governance } from './governance.ts'
+import { linesLost } from './log.ts'
 import { FullestLimits } from './metrics/fullest-limits.ts'
 import { Metrics } from './metrics/metrics.ts'
 import type { OperationsReading } from './metrics/operations.ts'
@@ -9,6 +10,7 @@ import type { Journal } from './persist/journal.ts'
 import type { Persister } from './persist/persister.ts'
 import { namedModels } from './providers/catalogue.ts'
 import { GATEWAY_CODES } from './schemas/errors.ts'
+import type { Log } from './units/log.ts'
 import type { UsageTracker } from './usage/tracker.ts'
 import { VERSION } from './version.ts'
 
@@ -18,6 +20,7 @@ export interface ObservedParts {
   readonly journal: Journal
   readonly persister: Persister
   readonly alerting: Alerting
+  readonly log: Log
   readonly extensions: Pick<Extensions, 'failures' | 'refusalCodes'>
 }
 
@@ -39,6 +42,7 @@ function readOperations({
   journal,
   persister,
   alerting,
+  log,
   extensions,
 }: ObservedParts): OperationsReading {
   const { store, ledger } = governance
@@ -56,6 +60,7 @@ function readOperations({
     quarantined: state.quarantined,
     databaseReachable: !state.databaseAway,
     alertsWaiting: alerting.waiting,
+    logLinesLost: linesLost(log),
     pluginFailures: extensions.failures,
     limits: store.limits.size,
     virtualKeys: store.virtualKeys.size,

@@ -15,6 +15,7 @@ export interface OperationsReading {
   readonly quarantined: number
   readonly databaseReachable: boolean
   readonly alertsWaiting: number
+  readonly logLinesLost: number
   /** Hooks of platform teams' plugins that have failed. */
   readonly pluginFailures: readonly { readonly plugin: string; readonly hook: string; readonly count: number }[]
   /** Credentials that are asked last for a while, by provider. */
@@ -52,6 +53,8 @@ export function defineOperations(definer: Definer, operations: () => OperationsR
   definer.gauge('bursar_provider_keys_resting', resting, ['provider'], (set) => {
     for (const [provider, count] of operations().keysResting) set({ provider }, count)
   })
+  const lost = 'Log lines that were not taken by what they go to, such as a full disk.'
+  definer.counter('bursar_log_lines_lost_total', lost, [], (set) => set({}, operations().logLinesLost))
   const help = 'Holds that nobody resolved in time: each one is a bug.'
   definer.counter('bursar_holds_expired_total', help, [], (set) => set({}, operations().holdsExpired))
 }

@@ -1,10 +1,14 @@
 /** What operators look at, through the real program: metrics, and one log line a request. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { copyEmptyEmbedded } from '../helpers/databases.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { createKey, startWithSim } from '../helpers/program.ts'
+import { freePort } from '../helpers/ports.ts'
+import { createKey, launch, startWithSim, temporaryFolder } from '../helpers/program.ts'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const PROMPT = 'a prompt that nobody may read'
@@ -121,4 +125,36 @@ test('F23 requests, refusals and limits show in the metrics, and each request in
   )
   assert.equal(lines[8].requestId, own.headers.get('x-bursar-request-id'))
   assert.ok(!program.output().includes(PROMPT) && !program.output().includes(key) && !text.includes(key))
+})
+
+test('requests are served on when neither the log nor anything else that it says is taken', async (t) => {
+  const dataDir = join(temporaryFolder(t), 'data')
+  await copyEmptyEmbedded(dataDir)
+  const ports = { BURSAR_PORT: String(await freePort()), BURSAR_ADMIN_PORT: String(await freePort()) }
+  const { child } = launch(dataDir, {
+    env: { ...ports, BURSAR_METRICS_OPEN: '1' },
+    through: (command) => ['sh', '-c', 'exec "$@" > /dev/full 2>&1', 'sh', ...command],
+  })
+  const ended = once(child, 'exit')
+  t.after(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  const [gateway, admin] = Object.values(ports).map((port) => `http://127.0.0.1:${port}`)
+  await eventually(async () => assert.equal((await fetch(`${gateway}/readyz`)).status, 200), 60_000)
+  const headers = {
+    'content-type': 'application/json',
+    'x-bursar-key': readFileSync(join(dataDir, 'keys', 'first'), 'utf8').trim(),
+  }
+  for (let n = 0; n < 5; n += 1) {
+    const body = JSON.stringify({ model: 'sim-small', messages: [], max_tokens: 5 })
+    assert.equal((await fetch(`${gateway}/v1/chat/completions`, { method: 'POST', headers, body })).status, 200)
+  }
+  const lost = await eventually(async () => {
+    const found = /^bursar_log_lines_lost_total (\d+)$/m.exec(await (await fetch(`${admin}/metrics`)).text())
+    return Number(found?.[1] ?? assert.fail('it is counted'))
+  })
+  assert.ok(lost > 5, `${lost} lines`)
+  child.kill('SIGTERM')
+  assert.deepEqual(await ended, [0, null])
 })
