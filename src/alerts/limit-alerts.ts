@@ -2,7 +2,7 @@
  * Alerts: says once per limit, count, window and share that the posted amounts have reached that share of the maximum (`alert_at`).
  *
  * What has been said is remembered here only to say it once; the books are what makes it once for good: a fact that comes again, after a
- * restart or because this memory is bounded, finds its row there. Concurrency is never posted and so has no alerts.
+ * restart, finds its row there. Concurrency is never posted and so has no alerts.
  */
 import { PlacedCharges } from '../ledger/charges.ts'
 import type { AlertFact, FactSink, UsageEvent } from '../ledger/facts.ts'
@@ -24,31 +24,34 @@ export interface AlertsParts {
   readonly log: Log
 }
 
-/** What has been said about a limit in one window. */
+/** What has been said about a limit in one window. There may be as many as limits. */
 interface Said {
   readonly countNumber: number
   readonly windowStart: number
-  readonly shares: Set<string>
+  readonly windowEnd: number
+  readonly shares: string[]
 }
 
 /** An alert that stands in the books. */
 export type SaidAlert = Pick<AlertFact, 'limitId' | 'countNumber' | 'windowStart' | 'threshold'>
 
-/** Limits with something said; beyond that the oldest are forgotten, and the books keep theirs from being told twice. */
-const REMEMBERED_MAX = 100_000
+/** With so many limits remembered it is looked for those that are gone and for windows that have passed; then at twice as many as are left. */
+const SWEPT_AT = 100_000
+/** Amounts of limits that are known without adding them up again. */
+const FIRST_MAX = 100_000
 
 export class Alerts {
   readonly #parts: AlertsParts
-  readonly #rememberedMax: number
+  #sweptAt: number
   /** Wall ms. */
   readonly #startedAt: number
   readonly #said = new Map<string, Said>()
   readonly #first = new Map<string, { readonly limit: Limit; readonly amount: bigint }>()
   #listener: AlertListener = () => {}
 
-  constructor(parts: AlertsParts, rememberedMax = REMEMBERED_MAX) {
+  constructor(parts: AlertsParts, sweptAt = SWEPT_AT) {
     this.#parts = parts
-    this.#rememberedMax = rememberedMax
+    this.#sweptAt = sweptAt
     this.#startedAt = parts.clock.now()
   }
 
@@ -64,7 +67,7 @@ export class Alerts {
       const limit = this.#parts.store.limits.get(limitId)
       const reading = this.#parts.ledger.read(limitId, now)
       if (limit?.countNumber === countNumber && reading?.windowStart === windowStart) {
-        this.#remember(limit, windowStart, threshold)
+        this.#remember(limit, reading, threshold, now)
       }
     }
   }
@@ -99,7 +102,7 @@ export class Alerts {
     const least = limit.override !== null && limit.override.max < limit.max ? limit.override.max : limit.max
     const amounts = limit.alertAt.map((share) => (shareOf(share) * least) / NANO_PER_USD)
     const amount = amounts.reduce((a, b) => (a < b ? a : b))
-    if (this.#first.size >= this.#rememberedMax) this.#first.clear()
+    if (this.#first.size >= FIRST_MAX) this.#first.clear()
     this.#first.set(limit.id, { limit, amount })
     return amount
   }
@@ -110,12 +113,12 @@ export class Alerts {
     const said = this.#saidOf(limit, reading.windowStart)
     for (const share of limit.alertAt) {
       const reached = (amount: bigint) => amount * NANO_PER_USD >= shareOf(share) * reading.max
-      if (said?.shares.has(share) === true || !reached(used)) continue
+      if (said?.shares.includes(share) === true || !reached(used)) continue
       const fact = factOf(limit, reading, share, used, now)
       this.#parts.facts.append(fact)
-      this.#remember(limit, reading.windowStart, share)
-      // What was reached before this process began was said by the one before, unless the limit has been edited since.
-      const isOld = Math.max(reading.windowStart, limit.updatedAt) < this.#startedAt && reached(used - added)
+      this.#remember(limit, reading, share, now)
+      // What was reached before this process began was said by the one before, unless what is allowed has changed since.
+      const isOld = Math.max(reading.windowStart, changedAt(limit, now)) < this.#startedAt && reached(used - added)
       if (isOld) continue
       this.#warn(limit, reading.max, share, used)
       this.#listener(fact)
@@ -130,18 +133,22 @@ export class Alerts {
     return undefined
   }
 
-  #remember({ id, countNumber }: Limit, windowStart: number, share: string): void {
+  #remember({ id, countNumber }: Limit, { windowStart, windowEnd }: MeterReading, share: string, now: number): void {
     const said = this.#said.get(id)
     if (said !== undefined) {
-      said.shares.add(share)
+      said.shares.push(share)
       return
     }
-    this.#said.set(id, { countNumber, windowStart, shares: new Set([share]) })
-    if (this.#said.size <= this.#rememberedMax) return
-    for (const oldest of this.#said.keys()) {
-      this.#said.delete(oldest)
-      break
+    if (this.#said.size >= this.#sweptAt) this.#sweep(now)
+    this.#said.set(id, { countNumber, windowStart, windowEnd, shares: [share] })
+  }
+
+  /** Bounded by the limits there are, which admins make, and not by a number: what is forgotten while it counts would be said twice. */
+  #sweep(now: number): void {
+    for (const [id, { windowEnd }] of this.#said) {
+      if (windowEnd <= now || !this.#parts.store.limits.has(id)) this.#said.delete(id)
     }
+    this.#sweptAt = Math.max(this.#sweptAt, 2 * this.#said.size)
   }
 
   #warn({ id, scope, metric, mode, provider, model }: Limit, max: bigint, share: string, used: bigint): void {
@@ -162,6 +169,11 @@ export class Alerts {
       'a limit has reached a share of its maximum',
     )
   }
+}
+
+/** Since when its maximum and its shares are what they are. */
+function changedAt({ updatedAt, override }: Limit, now: number): number {
+  return override !== null && override.until <= now ? Math.max(updatedAt, override.until) : updatedAt
 }
 
 /** What counts against the maximum and is final: what is held may still be returned. */

@@ -146,10 +146,38 @@ describe('alerts', () => {
     assert.equal(here.remembered(), 0, 'of windows that have passed nothing is remembered')
   })
 
-  test('F25 what is remembered is bounded, and a limit that is gone is passed over', () => {
-    const here = world({ rememberedMax: 3 })
-    for (let n = 0; n < 10; n++) here.use(here.limit({ metric: 'requests', max: 1n }), 1n)
-    assert.equal(here.remembered(), 3)
-    assert.equal(here.told().length, 20)
+  test('what an override kept from being reached is told when it has ended, also after a restart', () => {
+    const here = world()
+    const limit = here.limit({ metric: 'requests', max: 10n, override: { max: 100n, until: NOW + HOUR / 2 } })
+    here.use(limit, 9n)
+    here.clock.advance(1_000)
+    here.restart()
+    here.clock.advance(HOUR / 2)
+    here.use(limit, 1n)
+    assert.equal(here.raised.length, 2)
+  })
+
+  test('F10 however many limits have been told of, none is told of again in its window', () => {
+    const here = world({ sweptAt: 3 })
+    const limits = Array.from({ length: 10 }, () => here.limit({ metric: 'requests', max: 100n }))
+    for (const limit of limits) here.use(limit, 80n)
+    for (const limit of limits) here.use(limit, 1n)
+    assert.equal(here.raised.length, 10)
+    assert.equal(here.told().length, 10)
+  })
+
+  test('F25 what is remembered is bounded by the limits there are and the windows that count', () => {
+    const here = world({ sweptAt: 3 })
+    const soon = Array.from({ length: 10 }, () => here.limit({ metric: 'requests', max: 1n }))
+    for (const limit of soon) here.use(limit, 1n)
+    assert.equal(here.remembered(), 10)
+    here.clock.advance(HOUR)
+    for (let n = 0; n < 30; n++) here.use(here.limit({ metric: 'requests', max: 1n }), 1n)
+    assert.ok(here.remembered() <= 30, 'windows that have passed are dropped')
+    for (const id of [...here.store.limits.keys()]) {
+      here.store.apply([{ op: 'delete', kind: 'limit', id }], here.clock.now())
+    }
+    for (let n = 0; n < 30; n++) here.use(here.limit({ metric: 'requests', max: 1n }), 1n)
+    assert.ok(here.remembered() <= 30, 'limits that are gone are dropped')
   })
 })

@@ -16,7 +16,7 @@ import { RecordedFacts } from './recorded-facts.ts'
 export const NOW = Date.parse('2026-11-21T12:00:00Z')
 export const HOUR = 3_600_000
 
-export function world({ rememberedMax, meters = 512 }: { rememberedMax?: number; meters?: number } = {}) {
+export function world({ sweptAt, meters = 512 }: { sweptAt?: number; meters?: number } = {}) {
   const clock = new ManualClock(NOW)
   const ledger = new Ledger(new Meters(() => clock.elapsed(), new SharedArrayBuffer(meters * 128)))
   const store = new GovernanceStore(ledger)
@@ -25,7 +25,7 @@ export function world({ rememberedMax, meters = 512 }: { rememberedMax?: number;
   const log = { debug() {}, info() {}, error() {}, warn: (fields: object) => void warnings.push({ ...fields }) }
   const raised: Alert[] = []
   const start = () => {
-    const alerts = new Alerts({ store, ledger, facts, clock, log }, rememberedMax)
+    const alerts = new Alerts({ store, ledger, facts, clock, log }, sweptAt)
     alerts.onRaise((alert) => raised.push(alert))
     return alerts
   }
