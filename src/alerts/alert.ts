@@ -45,7 +45,10 @@ export interface AlertMessage {
   readonly user?: { readonly id: string; readonly name: string | null }
 }
 
-/** What the webhook is told. What has been deleted since is told by its id alone. */
+/**
+ * What the webhook is told: what was true when it was raised, and not what has become of the limit since. What has been deleted since is told
+ * by its id alone, and what is not known any more by nothing.
+ */
 export function messageOf(alert: Alert, store: Names & Pick<GovernanceStore, 'limits'>): AlertMessage {
   const { id, at } = alert
   if (alert.t === 'notice') {
@@ -54,28 +57,27 @@ export function messageOf(alert: Alert, store: Names & Pick<GovernanceStore, 'li
     return { id, kind, at: formatTime(at), message, ...about }
   }
   const limit = store.limits.get(alert.limitId)
-  const shown = (amount: string) => (alert.metric === 'cost' ? formatUsd(BigInt(amount)) : amount)
-  const scopeName = limit === undefined ? null : nameOfScope(limit.scope, store)
-  const used = shown(alert.used)
-  const max = shown(alert.max)
+  // Another window or selector is another count.
+  const counted = limit?.countNumber === alert.countNumber ? limit : undefined
+  const { used, max } = amountsIn(alert)
   return {
     id,
     kind: 'limit',
     at: formatTime(at),
-    message: `${whose(limit, scopeName)} has used ${used} of ${max} ${alert.metric === 'cost' ? 'dollars' : alert.metric}.`,
+    message: alert.message ?? limitMessage(alert, counted, store),
     limit: {
       id: alert.limitId,
       scope: limit?.scope.kind ?? null,
       scope_id: limit?.scope.id ?? null,
-      scope_name: scopeName,
+      scope_name: limit === undefined ? null : nameOfScope(limit.scope, store),
       metric: alert.metric,
-      provider: limit?.provider ?? null,
-      model: limit?.model ?? null,
-      mode: limit?.mode ?? null,
-      window: limit?.window ?? null,
+      provider: counted?.provider ?? null,
+      model: counted?.model ?? null,
+      mode: counted !== undefined && counted.updatedAt <= at ? counted.mode : null,
+      window: counted?.window ?? null,
       // A lifetime has no beginning.
       window_started_at: alert.windowStart === 0 ? null : formatTime(alert.windowStart),
-      resets_at: limit?.spec == null ? null : formatTimeOrNull(windowAt(limit.spec, alert.windowStart).end),
+      resets_at: counted?.spec == null ? null : formatTimeOrNull(windowAt(counted.spec, alert.windowStart).end),
       threshold: alert.threshold,
       used,
       max,
@@ -83,11 +85,24 @@ export function messageOf(alert: Alert, store: Names & Pick<GovernanceStore, 'li
   }
 }
 
-function whose(limit: Limit | undefined, name: string | null): string {
-  if (limit === undefined) return 'A limit that has been deleted'
+/** One line for people. */
+export function limitMessage(alert: Omit<AlertFact, 'message'>, limit: Limit | undefined, names: Names): string {
+  const { used, max } = amountsIn(alert)
+  return `${whose(limit, names)} has used ${used} of ${max} ${alert.metric === 'cost' ? 'dollars' : alert.metric}.`
+}
+
+function amountsIn({ metric, used, max }: Pick<AlertFact, 'metric' | 'used' | 'max'>): { used: string; max: string } {
+  return metric === 'cost' ? { used: formatUsd(BigInt(used)), max: formatUsd(BigInt(max)) } : { used, max }
+}
+
+function whose(limit: Limit | undefined, names: Names): string {
+  if (limit === undefined) return 'A limit that has been changed or deleted since'
   const selector = [limit.provider, limit.model].filter((part) => part !== null).join('/')
   const on = selector === '' ? '' : ` on ${selector}`
   const { kind } = limit.scope
-  const scope = kind === 'global' ? 'All traffic' : `The ${kind.replace('_', ' ')} ${name ?? limit.scope.id}`
+  const scope =
+    kind === 'global'
+      ? 'All traffic'
+      : `The ${kind.replace('_', ' ')} ${nameOfScope(limit.scope, names) ?? limit.scope.id}`
   return `${scope}${on}, window ${limit.window ?? 'none'},`
 }

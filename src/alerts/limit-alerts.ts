@@ -10,11 +10,12 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { type MeterReading, weighted } from '../ledger/reading.ts'
 import type { Limit } from '../store/entities.ts'
 import type { GovernanceStore } from '../store/governance-store.ts'
+import type { Names } from '../store/scope-name.ts'
 import type { Clock } from '../units/clock.ts'
 import { newId } from '../units/id.ts'
 import type { Log } from '../units/log.ts'
 import { formatUsd, NANO_PER_USD, parseUsd } from '../units/money.ts'
-import type { AlertListener } from './alert.ts'
+import { type AlertListener, limitMessage } from './alert.ts'
 
 export interface AlertsParts {
   readonly store: GovernanceStore
@@ -114,7 +115,7 @@ export class Alerts {
     for (const share of limit.alertAt) {
       const reached = (amount: bigint) => amount * NANO_PER_USD >= shareOf(share) * reading.max
       if (said?.shares.includes(share) === true || !reached(used)) continue
-      const fact = factOf(limit, reading, share, used, now)
+      const fact = factOf(limit, reading, share, used, now, this.#parts.store)
       this.#parts.facts.append(fact)
       this.#remember(limit, reading, share, now)
       // What was reached before this process began was said by the one before, unless what is allowed has changed since.
@@ -181,10 +182,17 @@ function settled({ spec }: Limit, { posted, previous, previousHeld, windowEnd }:
   return spec?.kind === 'sliding' ? posted + weighted(previous - previousHeld, windowEnd - now, spec.ms) : posted
 }
 
-function factOf(limit: Limit, reading: MeterReading, threshold: string, used: bigint, at: number): AlertFact {
+function factOf(
+  limit: Limit,
+  reading: MeterReading,
+  threshold: string,
+  used: bigint,
+  at: number,
+  names: Names,
+): AlertFact {
   const { id: limitId, countNumber, metric } = limit
   const { windowStart, max } = reading
-  return {
+  const fact: AlertFact = {
     t: 'alert',
     id: newId(),
     at,
@@ -196,6 +204,7 @@ function factOf(limit: Limit, reading: MeterReading, threshold: string, used: bi
     used: used.toString(),
     max: max.toString(),
   }
+  return { ...fact, message: limitMessage(fact, limit, names) }
 }
 
 const shares = new Map<string, bigint>()

@@ -29,6 +29,8 @@ const WAITING_MAX = 10_000
 
 interface Waiting {
   readonly alert: Alert
+  /** Made when the alert was: what it is about may be changed before the webhook takes it. */
+  readonly message: AlertMessage
   attempts: number
   /** Monotonic ms. */
   dueAt: number
@@ -55,7 +57,8 @@ export class Outbox {
   /** Takes an alert, to be delivered soon. `attempts` is how often an earlier run has tried. */
   add(alert: Alert, attempts = 0): void {
     if (this.#closed || this.#waiting.has(alert.id)) return
-    this.#waiting.set(alert.id, { alert, attempts, dueAt: this.#parts.clock.elapsed() })
+    const message = this.#parts.messageOf(alert)
+    this.#waiting.set(alert.id, { alert, message, attempts, dueAt: this.#parts.clock.elapsed() })
     if (this.#waiting.size > WAITING_MAX) {
       const [oldest] = this.#waiting.keys()
       this.#waiting.delete(oldest as string)
@@ -97,12 +100,12 @@ export class Outbox {
   }
 
   async #sendDue(): Promise<void> {
-    const { clock, deliver, messageOf } = this.#parts
+    const { clock, deliver } = this.#parts
     for (const waiting of [...this.#waiting.values()]) {
       if (this.#closed) return
       if (waiting.dueAt > clock.elapsed()) continue
       waiting.attempts += 1
-      const error = await deliver(messageOf(waiting.alert))
+      const error = await deliver(waiting.message)
       this.#tell(waiting.alert, waiting.attempts, error)
       if (error === null || clock.now() - waiting.alert.at > GIVE_UP_MS) this.#waiting.delete(waiting.alert.id)
       else waiting.dueAt = clock.elapsed() + this.#backOff(waiting.attempts)

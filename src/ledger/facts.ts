@@ -125,6 +125,8 @@ export interface AlertFact {
   /** Nano-dollars where the metric is cost, a count otherwise. */
   readonly used: string
   readonly max: string
+  /** One line for people, in the names of then. Absent in facts of earlier versions. */
+  readonly message?: string
 }
 
 /** What an alert may be about besides a limit. */

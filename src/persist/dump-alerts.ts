@@ -9,10 +9,11 @@ type Trx = Transaction<Tables>
 /** Writes down which shares of limits were reached; a share that has its row for that window is passed over. */
 export async function insertAlerts(trx: Trx, alerts: readonly AlertFact[]): Promise<void> {
   const columns = `id uuid, at double precision, "limitId" uuid, "countNumber" integer, "windowStart" double precision,
-    metric text, threshold text, used bigint, max bigint`
+    metric text, threshold text, used bigint, max bigint, message text`
   await sql`
-    insert into alerts (id, at, limit_id, count_number, window_start, metric, threshold, used, max)
-    select id, to_timestamp(at / 1000), "limitId", "countNumber", to_timestamp("windowStart" / 1000), metric, threshold, used, max
+    insert into alerts (id, at, limit_id, count_number, window_start, metric, threshold, used, max, message)
+    select id, to_timestamp(at / 1000), "limitId", "countNumber", to_timestamp("windowStart" / 1000), metric, threshold, used, max,
+      message
     from ${recordset(alerts, columns)}
     order by "limitId", "countNumber", "windowStart", threshold
     on conflict do nothing`.execute(trx)

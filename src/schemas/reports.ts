@@ -69,7 +69,9 @@ export const AlertView = Type.Object(
     used: Nullable(Type.Union([Type.String(), Type.Integer()])),
     max: Nullable(Type.Union([Type.String(), Type.Integer()])),
     user_id: NullableId('The user, where it is about one.'),
-    message: Nullable(Type.String(), { description: 'What has happened; null where the limit’s numbers say it.' }),
+    message: Nullable(Type.String(), {
+      description: 'What has happened, in the names of then; null for those of limits that earlier versions raised.',
+    }),
     delivered_at: Nullable(Timestamp(), { description: 'When the webhook took it.' }),
     delivery_attempts: Type.Integer(),
     delivery_error: Nullable(Type.String()),

@@ -26,6 +26,7 @@ describe('alerts', () => {
         threshold: '0.8',
         used: '8',
         max: '10',
+        message: 'All traffic, window 1h, has used 8 of 10 requests.',
       },
     )
     here.clock.advance(HOUR)

@@ -9,7 +9,7 @@ import { Notices } from '../../src/alerts/notices.ts'
 import { OperationsWatch } from '../../src/alerts/operations-watch.ts'
 import { Outbox } from '../../src/alerts/outbox.ts'
 import { webhookTo } from '../../src/alerts/webhook.ts'
-import type { NoticeFact } from '../../src/ledger/facts.ts'
+import type { AlertFact, NoticeFact } from '../../src/ledger/facts.ts'
 import { ManualClock, systemClock } from '../../src/units/clock.ts'
 import { newId } from '../../src/units/id.ts'
 import { silentLog } from '../../src/units/log.ts'
@@ -174,8 +174,56 @@ test('F23 the message names limit, scope and amounts for people, money in dollar
       new Date(here.clock.now() + 3_600_000).toISOString().replace('.000', ''),
     ],
   )
+})
+
+test('the message tells what was true when the alert was raised, whatever has been changed since', () => {
+  const here = world()
+  const team = aTeam({ name: 'research' })
+  here.store.apply([{ op: 'put', kind: 'team', entity: team }], here.clock.now())
+  const scope = { kind: 'team', id: team.id } as const
+  const limit = here.put(aLimit({ metric: 'requests', max: 10n, scope, model: 'gpt-4o', anchor: here.clock.now() }))
+  here.use(limit, 8n)
+  const alert = here.raised[0] as AlertFact
+  assert.ok(alert !== undefined)
+  const told = messageOf(alert, here.store)
+  const [sentence, window] = ['The team research on gpt-4o, window 1h, has used 8 of 10 requests.', '1h']
+  assert.deepEqual([told.message, told.limit?.window, told.limit?.model], [sentence, window, 'gpt-4o'])
+
+  here.clock.advance(1_000)
+  here.store.apply([{ op: 'put', kind: 'team', entity: { ...team, name: 'sales' } }], here.clock.now())
+  const edited = { ...limit, countNumber: 2, model: 'o1', max: 99n, updatedAt: here.clock.now() }
+  here.put({ ...edited, mode: 'observe' })
+  const later = messageOf(alert, here.store)
+  const { model, window: windowNow, resets_at: resetsAt, mode, max } = later.limit ?? assert.fail('about a limit')
+  assert.deepEqual([later.message, model, windowNow, resetsAt, mode, max], [sentence, null, null, null, null, '10'])
+
+  // Raised by an earlier version, whose facts have no sentence.
+  const { message: _, ...before } = alert
   here.store.apply([{ op: 'delete', kind: 'limit', id: limit.id }], here.clock.now())
-  assert.equal(messageOf(alert, here.store).message, 'A limit that has been deleted has used 1.70 of 2.00 dollars.')
+  assert.equal(
+    messageOf(before, here.store).message,
+    'A limit that has been changed or deleted since has used 8 of 10 requests.',
+  )
+})
+
+test('what waits for the webhook is told as it was when it began to wait', async (t) => {
+  const { url, calls } = await receiver(t)
+  let name = 'research'
+  const outbox = new Outbox({
+    deliver: webhookTo({ url, secret: null }, systemClock),
+    messageOf: ({ id, at }) => ({ id, kind: 'limit', at: String(at), message: name }),
+    facts: new RecordedFacts(),
+    clock: systemClock,
+    log: silentLog,
+  })
+  outbox.add(notice())
+  outbox.add(notice())
+  name = 'sales'
+  await eventually(() => assert.equal(outbox.waiting, 0))
+  assert.deepEqual(
+    calls.map(({ body }) => JSON.parse(body).message),
+    ['research', 'research'],
+  )
 })
 
 test('the books falling behind, and facts in quarantine, are told once for each time', () => {

@@ -31,7 +31,13 @@ forEachDatabase((_kind, open) => {
     const limitId = newId()
     const first = alert({ limitId, used: (10n ** 18n).toString() })
     const before = testBooks(t, database)
-    await before.write([settled(), first, alert({ limitId }), alert({ limitId, threshold: '1', windowStart: 0 })])
+    const told = 'The team research has used 8 of 10.'
+    await before.write([
+      settled(),
+      { ...first, message: told },
+      alert({ limitId }),
+      alert({ limitId, threshold: '1', windowStart: 0 }),
+    ])
     await before.dump.run()
     await before.write([
       alert({ limitId }),
@@ -50,6 +56,12 @@ forEachDatabase((_kind, open) => {
     )
     const kept = rows.find(({ id }) => id === first.id)
     assert.deepEqual([kept?.used, kept?.max, kept?.at, kept?.delivered_at], [10n ** 18n, 10n, NOON + 1, null])
+    const facts = rows.map(alertOf)
+    assert.deepEqual(
+      facts.find(({ id }) => id === first.id),
+      { ...first, message: told },
+    )
+    assert.ok(facts.filter((fact) => 'message' in fact).length === 1, 'facts of earlier versions have none')
   })
 })
 

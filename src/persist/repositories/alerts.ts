@@ -66,6 +66,7 @@ export function alertOf(row: Row<'alerts'>): AlertFact | NoticeFact {
     threshold: row.threshold ?? '',
     used: (row.used ?? 0n).toString(),
     max: (row.max ?? 0n).toString(),
+    ...(message === null ? {} : { message }),
   }
 }
 
