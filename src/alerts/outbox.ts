@@ -1,5 +1,5 @@
 /**
- * Outbox: brings alerts to the webhook, one after the other, and tries again, later and later, those that it did not take.
+ * Outbox: brings alerts to the webhook, a few at a time, and tries again, later and later, those that it did not take.
  *
  * It needs no database: an alert that says the database is away must go out too. What became of each try is a fact in the journal, so
  * the books know at the next start which are still to be delivered. A crash between a delivery and its line in the journal delivers that
@@ -26,6 +26,8 @@ const RETRY_MS_MAX = 300_000
 export const GIVE_UP_MS = 24 * 3_600_000
 /** What waits in memory; beyond it the oldest are left to the next start, which finds them in the books. */
 const WAITING_MAX = 10_000
+/** An answer that is long in coming holds up no other alert. */
+const AT_ONCE_MAX = 4
 
 interface Waiting {
   readonly alert: Alert
@@ -41,7 +43,7 @@ export class Outbox {
   readonly #retryMs: number
   readonly #waiting = new Map<string, Waiting>()
   #timer: NodeJS.Timeout | null = null
-  #sending: Promise<void> | null = null
+  readonly #sending = new Map<string, Promise<void>>()
   #closed = false
 
   constructor(parts: OutboxParts) {
@@ -73,43 +75,43 @@ export class Outbox {
     return error
   }
 
-  /** Begins no further delivery and waits for the one that is under way; its time-out bounds that. */
+  /** Begins no further delivery and waits for those that are under way; their time-out bounds that. */
   async close(): Promise<void> {
     this.#closed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
-    await this.#sending
+    await Promise.all(this.#sending.values())
   }
 
-  /** Sends what is due now, or waits until something is. */
+  /** Sends what is due now, the oldest first, and waits for what is due next. */
   #wake(): void {
-    if (this.#closed || this.#sending !== null) return
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
+    const now = this.#parts.clock.elapsed()
     let next = Number.POSITIVE_INFINITY
-    for (const { dueAt } of this.#waiting.values()) next = Math.min(next, dueAt)
-    if (next === Number.POSITIVE_INFINITY) return
-    const wait = next - this.#parts.clock.elapsed()
-    if (wait > 0) {
-      this.#timer = setTimeout(() => this.#wake(), wait).unref()
-      return
+    for (const [id, waiting] of this.#waiting) {
+      // Whoever has been sent wakes the rest.
+      if (this.#closed || this.#sending.size >= AT_ONCE_MAX) return
+      if (this.#sending.has(id)) continue
+      if (waiting.dueAt > now) {
+        next = Math.min(next, waiting.dueAt)
+        continue
+      }
+      const sent = this.#send(waiting).finally(() => {
+        this.#sending.delete(id)
+        this.#wake()
+      })
+      this.#sending.set(id, sent)
     }
-    this.#sending = this.#sendDue().finally(() => {
-      this.#sending = null
-      this.#wake()
-    })
+    if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#wake(), next - now).unref()
   }
 
-  async #sendDue(): Promise<void> {
+  async #send(waiting: Waiting): Promise<void> {
     const { clock, deliver } = this.#parts
-    for (const waiting of [...this.#waiting.values()]) {
-      if (this.#closed) return
-      if (waiting.dueAt > clock.elapsed()) continue
-      waiting.attempts += 1
-      const error = await deliver(waiting.message)
-      this.#tell(waiting.alert, waiting.attempts, error)
-      if (error === null || clock.now() - waiting.alert.at > GIVE_UP_MS) this.#waiting.delete(waiting.alert.id)
-      else waiting.dueAt = clock.elapsed() + this.#backOff(waiting.attempts)
-    }
+    waiting.attempts += 1
+    const error = await deliver(waiting.message)
+    this.#tell(waiting.alert, waiting.attempts, error)
+    if (error === null || clock.now() - waiting.alert.at > GIVE_UP_MS) this.#waiting.delete(waiting.alert.id)
+    else waiting.dueAt = clock.elapsed() + this.#backOff(waiting.attempts)
   }
 
   #backOff(attempts: number): number {

@@ -206,6 +206,36 @@ test('the message tells what was true when the alert was raised, whatever has be
   )
 })
 
+test('an answer that is long in coming holds up no other alert, and only so many are asked for at a time', async (t) => {
+  const waiting: ((error: string | null) => void)[] = []
+  const asked: string[] = []
+  const facts = new RecordedFacts()
+  const outbox = new Outbox({
+    deliver: ({ id }) => {
+      asked.push(id)
+      return new Promise((resolve) => waiting.push(resolve))
+    },
+    messageOf: ({ id }) => ({ id, kind: 'quarantine', at: '', message: '' }),
+    facts,
+    clock: systemClock,
+    log: silentLog,
+    retryMs: 5,
+  })
+  t.after(() => outbox.close())
+  const alerts = Array.from({ length: 6 }, () => notice())
+  for (const alert of alerts) outbox.add(alert)
+  assert.equal(asked.length, 4)
+  waiting[1]?.(null)
+  waiting[2]?.('answered 500')
+  await eventually(() => assert.equal(asked.length, 6))
+  waiting[3]?.(null)
+  await eventually(() => assert.equal(asked.length, 7))
+  assert.equal(asked[6], alerts[2]?.id, 'tried again')
+  assert.equal(new Set(asked).size, 6)
+  for (const resolve of waiting) resolve(null)
+  await eventually(() => assert.equal(outbox.waiting, 0))
+})
+
 test('what waits for the webhook is told as it was when it began to wait', async (t) => {
   const { url, calls } = await receiver(t)
   let name = 'research'
