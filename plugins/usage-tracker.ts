@@ -43,11 +43,11 @@ export default fp<UsageTrackerOptions>(
     // The one log line of a request that was let through, and one more for each attempt that another followed: ids, amounts and times,
     // never what was said. Who was turned away before has the error handler's line.
     const write = fieldsTo(fastify.log)
-    tracker.onEvent((_event, { request }, { overheadMs, ending, last, json }) => {
+    tracker.onEvent((_event, { request }, { overheadMs, ending, cause, last, json }) => {
       const event = json.slice(1, -1)
       const traceId = JSON.stringify(request.trace?.traceId ?? null)
       write(
-        `"decision":"forwarded","ending":"${ending}",${event},"overheadMs":${overheadMs},"traceId":${traceId}`,
+        `"decision":"forwarded","ending":"${ending}","cause":${JSON.stringify(cause)},${event},"overheadMs":${overheadMs},"traceId":${traceId}`,
         last ? 'request ended' : 'attempt ended',
       )
     })

@@ -12,6 +12,7 @@ import type { createLog } from './log.ts'
 import type { Books } from './persist/books.ts'
 import type { Sim } from './sim/server.ts'
 import { announceAdmin } from './state.ts'
+import { VERSION } from './version.ts'
 import { openWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
 export interface ServerOptions {
@@ -87,7 +88,7 @@ async function open(options: ServerOptions, opened: Closers): Promise<Server> {
   const adminUrl = await listen(adminApp, config.admin, onFatal)
   announceAdmin(dataDir.path, adminUrl)
   health.phase = 'ready'
-  log.info({ gatewayUrl, adminUrl, database: books.database.kind }, 'ready')
+  log.info({ version: VERSION, gatewayUrl, adminUrl, database: books.database.kind }, 'ready')
   return {
     gatewayUrl,
     adminUrl,

@@ -10,6 +10,8 @@ export interface Failure {
   /** How an attempt that had no status yet has ended. */
   readonly ending: Ending
   readonly refusal: Refusal
+  /** The error's code, for the log. */
+  readonly cause: string
 }
 
 const TIMEOUTS: ReadonlySet<string> = new Set([
@@ -28,22 +30,23 @@ export function failureOf(error: unknown, provider: string, forwarded: boolean):
   const code = codeOf(error)
   if (OUR_DOING.has(code)) {
     const message = 'The gateway is stopping and has given up this call.'
-    return { ending: forwarded ? 'abandoned' : 'withdrawn', refusal: { code: 'overloaded', message, retryAfterS: 1 } }
+    const refusal = { code: 'overloaded', message, retryAfterS: 1 } as const
+    return { ending: forwarded ? 'abandoned' : 'withdrawn', refusal, cause: code }
   }
   if (TIMEOUTS.has(code)) {
     const message = `The provider ${provider} did not answer in time.`
-    return { ending: forwarded ? 'silent' : 'unreached', refusal: { code: 'upstream_timeout', message } }
+    return { ending: forwarded ? 'silent' : 'unreached', refusal: { code: 'upstream_timeout', message }, cause: code }
   }
   const message = forwarded
     ? `The connection to the provider ${provider} broke before its answer was complete.`
     : `The provider ${provider} could not be reached.`
-  return { ending: 'unreached', refusal: { code: 'upstream_unreachable', message } }
+  return { ending: 'unreached', refusal: { code: 'upstream_unreachable', message }, cause: code }
 }
 
 function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
     ? error.code
-    : ''
+    : 'unknown'
 }
 
 /**

@@ -81,9 +81,10 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       if (this.#over) return
       const message = `The provider ${this.#providerName()} did not finish its answer in time.`
       const refusal: Refusal = { code: 'upstream_timeout', message }
-      if (this.#relay !== null) this.#relay.died(refusal)
-      else if (this.#status !== null) this.#cutShort(refusal, false)
-      else this.#unanswered({ ending: this.#controller === null ? 'unreached' : 'silent', refusal })
+      const cause = 'total_timeout'
+      if (this.#relay !== null) this.#relay.died(refusal, cause)
+      else if (this.#status !== null) this.#cutShort(refusal, cause, false)
+      else this.#unanswered({ ending: this.#controller === null ? 'unreached' : 'silent', refusal, cause })
       this.#over = true
       this.#controller?.abort(GIVEN_UP)
     })
@@ -181,9 +182,9 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
       if (this.#over) return
       const { candidate } = this.#attempt.admitted
       const failure = failureOf(error, candidate.provider.name, this.#controller !== null)
-      if (this.#relay !== null) this.#relay.died(failure.refusal)
+      if (this.#relay !== null) this.#relay.died(failure.refusal, failure.cause)
       else if (this.#status === null) this.#unanswered(failure)
-      else this.#cutShort(failure.refusal, true)
+      else this.#cutShort(failure.refusal, failure.cause, true)
     })
   }
 
@@ -193,25 +194,26 @@ export class ProviderCall implements Dispatcher.DispatchHandler {
     if (this.#bytes <= this.#parts.options.answerMaxBytes) return
     const message = `The answer of the provider ${this.#providerName()} is too large.`
     // Another provider's answer would hardly be smaller.
-    this.#cutShort({ code: 'upstream_unreachable', message }, false)
+    this.#cutShort({ code: 'upstream_unreachable', message }, 'answer_too_large', false)
     controller.abort(GIVEN_UP)
   }
 
   /** No status came. */
-  #unanswered({ ending, refusal }: Failure): void {
-    const end = outcome(ending, null)
+  #unanswered({ ending, refusal, cause }: Failure): void {
+    const end = outcome(ending, null, { cause })
     if (this.#movesOn(end)) return
     this.#attempt.end(end)
     this.#refuse(refusal)
   }
 
   /** A collected answer broke off, or was broken off by us. No byte of it has reached the client. */
-  #cutShort(refusal: Refusal, mayMoveOn: boolean): void {
+  #cutShort(refusal: Refusal, cause: string, mayMoveOn: boolean): void {
     const status = this.#status ?? 0
     const { admitted } = this.#attempt
     const body = Buffer.concat(this.#chunks, this.#bytes)
-    const cut =
+    const broken =
       status < 300 ? brokenAnswer(admitted, status, body, this.#parts.tokensOfText) : outcome('refused', status)
+    const cut = { ...broken, cause }
     if (mayMoveOn && (status < 300 || mayBeRetried(status)) && this.#movesOn(cut)) return
     this.#attempt.end(cut)
     this.#refuse(refusalOfStatus(status, this.#providerName()) ?? refusal)

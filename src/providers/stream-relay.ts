@@ -75,23 +75,24 @@ export class StreamRelay {
     this.#tap?.end()
     const reading = this.#tap?.reading
     const cutOff = reading === undefined ? this.#call.endsWithConnection : !reading.whole && !reading.failed
-    if (cutOff) this.#cut({ code: 'upstream_unreachable', message: 'The provider’s stream stopped before its end.' })
+    const message = 'The provider’s stream stopped before its end.'
+    if (cutOff) this.#cut({ code: 'upstream_unreachable', message }, 'ended_early')
     else this.#settle()
   }
 
   /** The connection to the provider has broken. */
-  died(refusal: Refusal): void {
+  died(refusal: Refusal, cause: string): void {
     if (this.#over) return
     this.#providerDone = true
     if (this.#released) this.#finish()
-    else if (!this.#settling) this.#cut(refusal)
+    else if (!this.#settling) this.#cut(refusal, cause)
   }
 
   /** The client has gone: the provider's work stops at once. */
   clientGone(): void {
     if (this.#over) return
     this.#close()
-    this.#call.attempt.end(this.#outcome('cut'))
+    this.#call.attempt.end({ ...this.#outcome('cut'), cause: 'client_left' })
     if (!this.#providerDone) this.#call.controller.abort(CLIENT_GONE)
   }
 
@@ -108,10 +109,10 @@ export class StreamRelay {
     })
   }
 
-  #cut(refusal: Refusal): void {
+  #cut(refusal: Refusal, cause: string): void {
     const { attempt, parts } = this.#call
     const { event, json } = failureEvent(attempt.admitted.request.facts.format, refusal)
-    attempt.end(this.#outcome('cut'))
+    attempt.end({ ...this.#outcome('cut'), cause })
     parts.facts.flushed(() => {
       if (this.#over) return
       this.#close()

@@ -41,10 +41,12 @@ export interface Outcome {
   readonly textTokens: number | null
   /** Ids of what the provider has kept for the key. */
   readonly stored: readonly string[]
+  /** For the log, where it did not end well: an error's code, or who has left. Null where the ending and the status say it. */
+  readonly cause: string | null
 }
 
 export function outcome(ending: Ending, status: number | null, rest: Partial<Outcome> = {}): Outcome {
-  return { ending, status, usage: null, final: true, textTokens: 0, stored: [], ...rest }
+  return { ending, status, usage: null, final: true, textTokens: 0, stored: [], cause: null, ...rest }
 }
 
 interface Row {

@@ -40,6 +40,8 @@ export interface AttemptEnd {
   readonly overheadMs: number | null
   /** How it came to its end. */
   readonly ending: Ending
+  /** Why it did not end well, where ending and status do not say it. */
+  readonly cause: string | null
   /** No further attempt follows: the request has ended with it. */
   readonly last: boolean
   /** The event as JSON, without its charges. */
@@ -187,7 +189,7 @@ export class UsageTracker {
     event.charges = source === null ? [] : new PlacedCharges(admitted.hold.places, amounts, false)
     if (source === 'reported') this.#learn(admitted, usage.inputTokens)
     this.#append({ t: source === null ? 'void' : 'settle', event, json })
-    const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, last, json }
+    const told: AttemptEnd = { overheadMs: overheadOf(attempt), ending: end.ending, cause: end.cause, last, json }
     this.#keep(admitted, end)
     for (const listener of this.#listeners) this.#tell(listener, event, admitted, told)
     return event

@@ -427,3 +427,35 @@ describe('F02 the net', () => {
     assert.deepEqual([event?.usageSource, event?.requests], ['estimated', 1])
   })
 })
+
+test('the log learns why an attempt has ended badly: the error, or that the client has left', async (t) => {
+  const gateway = await startGateway(t)
+  const ends: string[] = []
+  gateway.tracker.onEvent((_event, _admitted, { ending, cause }) => void ends.push(`${ending} ${cause}`))
+  gateway.provider({ name: 'p1', kind: 'openai', baseUrl: `${await deadUrl()}/v1` })
+  gateway.key()
+  await (await gateway.post(CHAT, ASK)).text()
+  assert.deepEqual(ends.splice(0), ['unreached ECONNREFUSED'])
+
+  const begun = (received: Received) => {
+    received.response.writeHead(200, { 'content-type': 'text/event-stream' })
+    received.response.write('data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')
+  }
+  const upstream = await startUpstream(t, (received) => {
+    begun(received)
+    setTimeout(() => received.response.destroy(), 50)
+  })
+  gateway.provider({ name: 'p2', kind: 'openai', baseUrl: `${upstream.url}/v1` })
+  const streamed = { ...ASK, model: 'p2/gpt-4o-mini', stream: true }
+  await (await gateway.post(CHAT, streamed)).text().catch(() => {})
+  await gateway.settled()
+  assert.deepEqual(ends.splice(0), ['cut UND_ERR_SOCKET'])
+
+  upstream.answer = begun
+  const leaving = new AbortController()
+  const response = await gateway.post(CHAT, streamed, {}, leaving.signal)
+  await response.body?.getReader().read()
+  leaving.abort()
+  await gateway.settled()
+  assert.deepEqual(ends, ['cut client_left'])
+})

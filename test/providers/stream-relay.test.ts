@@ -90,7 +90,7 @@ describe('F27 a client that never reads the end of its stream', () => {
   test('is given up too where the provider died and nobody reads the last event', (t) => {
     const { relay, raw, attempt } = world(t, true)
     relay.write(Buffer.from(`data: {"choices":[{"delta":{"content":"${'x'.repeat(100_000)}"}}]}\n\n`))
-    relay.died({ code: 'upstream_unreachable', message: 'gone' })
+    relay.died({ code: 'upstream_unreachable', message: 'gone' }, 'UND_ERR_SOCKET')
     assert.deepEqual([attempt.ended, raw.destroyed], [true, false])
     t.mock.timers.tick(IDLE_MS)
     assert.equal(raw.destroyed, true)
