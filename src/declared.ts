@@ -44,7 +44,9 @@ export async function declare({ control, store, file, env, dataDir, log }: Decla
     if (kept.length > 0) log.warn({ kept }, 'not pruned, because something still refers to it')
     for (const provider of undeclared(declared, store.providers.values())) {
       await control.write(FILE_ACTOR, (work) => patchProvider(work, provider.id, { enabled: false }))
-      log.warn({ provider: provider.name }, 'provider switched off: its environment variable is gone')
+      // The simulated one has done its work, which is nothing to warn of.
+      if (provider.kind === 'sim') log.info({}, 'the simulated provider is switched off: another one is configured')
+      else log.warn({ provider: provider.name }, 'provider switched off: its environment variable is gone')
     }
   } catch (error) {
     await sim?.close()
