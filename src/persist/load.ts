@@ -55,8 +55,8 @@ type Trx = Transaction<Tables>
 /** What limits and keys refer to. */
 const REFERRED: ReadonlySet<EntityKind> = new Set(['customer', 'team', 'user', 'virtual_key'])
 
-/** Rows in one piece: what is parsed and applied without the event loop turning. */
-const PIECE_ROWS = 5_000
+/** Rows in one piece: what is parsed and applied without the event loop turning, and what the young generation of the heap has room for. */
+const PIECE_ROWS = 1_000
 
 /** Throws when the database cannot be read; not for what single rows contain. */
 export async function load({ db, ...options }: LoadOptions): Promise<LoadReport> {
@@ -119,7 +119,10 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
   }
 }
 
-/** The rows of a query through a cursor, so that a million of them are never in memory at once. */
+/**
+ * The rows of a query through a cursor, so that a million of them are never in memory at once. A piece is empty once the next one is asked
+ * for: promises of queries that are done keep their results for a while, and what is kept so long is moved to where it is seldom collected.
+ */
 async function* pieces<R>(trx: Trx, { sql: text }: CompiledQuery<R>): AsyncGenerator<readonly R[]> {
   await sql.raw(`declare loading no scroll cursor for ${text}`).execute(trx)
   const fetch = () => sql.raw<R>(`fetch forward ${PIECE_ROWS} from loading`).execute(trx)
@@ -132,6 +135,7 @@ async function* pieces<R>(trx: Trx, { sql: text }: CompiledQuery<R>): AsyncGener
       coming.catch(() => {})
     }
     if (rows.length > 0) yield rows
+    rows.length = 0
     if (isLast) break
   }
   await sql`close loading`.execute(trx)
