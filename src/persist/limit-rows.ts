@@ -1,5 +1,5 @@
 /** How a limit lies in its table. */
-import type { Limit, LimitOverride, Scope } from '../store/entities.ts'
+import type { Limit, LimitOverride, Scope, ScopeKind } from '../store/entities.ts'
 import { compileWindow, WindowError } from '../units/window.ts'
 import { entityFrom, rowOfEntity } from './entity-rows.ts'
 import { type NewRow, type Row, timestamp } from './tables.ts'
@@ -9,7 +9,7 @@ export function limitFromRow(row: Row<'limits'>): Limit {
   const anchor = row.anchor_at
   return {
     ...entityFrom(row),
-    scope: scopeFrom(row),
+    scope: scopeFrom(row.scope_kind, row.scope_id),
     metric: row.metric,
     max: (row.metric === 'cost' ? row.max_nano_usd : row.max_count) ?? 0n,
     window,
@@ -26,7 +26,7 @@ export function limitFromRow(row: Row<'limits'>): Limit {
   }
 }
 
-function scopeFrom({ scope_kind: kind, scope_id: id }: Row<'limits'>): Scope {
+export function scopeFrom(kind: ScopeKind, id: string | null): Scope {
   if (kind === 'global') return { kind, id: null }
   if (id === null) throw new TypeError(`a limit of scope ${kind} without scope_id`)
   return { kind, id }

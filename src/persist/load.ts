@@ -8,17 +8,9 @@ import { type CompiledQuery, type Kysely, sql, type Transaction } from 'kysely'
 import type { UserAddress } from '../auth/addresses.ts'
 import type { MeterState } from '../ledger/reading.ts'
 import type { Change, EntityByKind, EntityKind } from '../store/entities.ts'
-import {
-  customerFromRow,
-  limitFromRow,
-  priceFromRow,
-  providerFromRow,
-  teamFromRow,
-  userFromRow,
-  virtualKeyFromRow,
-} from './rows.ts'
+import { BulkRows, bulkKeys, bulkLimits } from './bulk-rows.ts'
+import { customerFromRow, priceFromRow, providerFromRow, teamFromRow, userFromRow } from './rows.ts'
 import type { Secrets } from './secrets.ts'
-import { Shared } from './sharing.ts'
 import type { Row, Tables } from './tables.ts'
 
 /** Who takes what is loaded, piece by piece, in this order. */
@@ -52,9 +44,6 @@ export interface LoadOptions {
 
 type Trx = Transaction<Tables>
 
-/** What limits and keys refer to. */
-const REFERRED: ReadonlySet<EntityKind> = new Set(['customer', 'team', 'user', 'virtual_key'])
-
 /** Rows in one piece: what is parsed and applied without the event loop turning, and what the young generation of the heap has room for. */
 const PIECE_ROWS = 1_000
 
@@ -72,18 +61,16 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
   const counts = { customer: 0, team: 0, user: 0, virtual_key: 0, limit: 0, provider: 0, price: 0 }
   const problems: LoadProblem[] = []
   const keys = await providerKeys(trx)
-  const shared = new Shared()
+  const bulk = new BulkRows()
   await put('customer', trx.selectFrom('customers').selectAll().compile(), customerFromRow)
   await put('team', trx.selectFrom('teams').selectAll().compile(), teamFromRow)
   await put('user', trx.selectFrom('users').selectAll().compile(), userFromRow)
-  await put('virtual_key', trx.selectFrom('virtual_keys').selectAll().compile(), (row) =>
-    virtualKeyFromRow(shared.key(row)),
-  )
+  await put('virtual_key', bulkKeys(trx), (row) => bulk.key(row))
   // Where two providers could serve a model, the older one is asked first.
   const providers = trx.selectFrom('providers').selectAll().orderBy('created_at').orderBy('id')
   await put('provider', providers.compile(), (row) => providerFromRow(row, keys.get(row.id) ?? [], secrets))
   await put('price', trx.selectFrom('prices').selectAll().compile(), priceFromRow)
-  await put('limit', trx.selectFrom('limits').selectAll().compile(), (row) => limitFromRow(shared.limit(row)))
+  await put('limit', bulkLimits(trx), (row) => bulk.limit(row))
   for await (const rows of pieces(trx, trx.selectFrom('user_ips').selectAll().compile())) {
     targets.addresses(rows.map(addressFromRow))
   }
@@ -102,7 +89,6 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
       for (const row of rows) {
         try {
           const entity = entityFrom(row)
-          if (REFERRED.has(kind)) shared.id(entity.id)
           changes.push({ op: 'put', kind, entity } as Change)
           if ('invalid' in entity && entity.invalid !== null) report(kind, row, entity.invalid)
         } catch (error) {

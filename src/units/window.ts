@@ -86,6 +86,11 @@ export function compileWindow({ window, align, timezone, anchor }: WindowText): 
   }
 }
 
+/** The same window with its lattice beginning at `anchor` (ms). What has no lattice is the same for every limit, and the same object. */
+export function anchoredAt<S extends WindowSpec | null>(spec: S, anchor: number): S {
+  return spec !== null && 'anchor' in spec && spec.anchor !== anchor ? { ...spec, anchor } : spec
+}
+
 /** The window of `spec` that contains `now` (ms). */
 export function windowAt(spec: WindowSpec, now: number): Window {
   switch (spec.kind) {

@@ -61,6 +61,7 @@ forEachDatabase((_kind, open) => {
     const team = aTeam({ customerId: customer.id })
     const user = aUser({ kind: 'temporary', expiresAt: 1_800_000_000_123, maxIps: 3, email: 'a@b.c', note: 'ä' })
     const access = { provider: 'openai', models: ['gpt*'], blockedModels: ['x'], keyIds: null, weight: 0.5 }
+    const plain = aVirtualKey({ name: 'plain', hash: 'd'.repeat(64), metadata: { a: '{"NULL", \\}' } })
     const key = aVirtualKey({
       userId: user.id,
       teamId: team.id,
@@ -98,11 +99,21 @@ forEachDatabase((_kind, open) => {
       aLimit({ metric: 'cost', max: 9_007_199_254_740_993n, scope: { kind: 'team', id: team.id } }),
       aLimit({ metric: 'tokens', max: 5n, override: { max: 9n, until: Number.POSITIVE_INFINITY }, model: 'family:x' }),
       aLimit({ metric: 'concurrency', max: 1n, alertAt: [] }),
+      // Alike but for what is each one's own.
+      ...[1_000, 2_000].map((at) =>
+        aLimit({
+          metric: 'requests',
+          max: BigInt(at),
+          window: '1d',
+          scope: { kind: 'user', id: newId() },
+          ...{ anchor: at, createdAt: at + 1, updatedAt: at + 2 },
+        }),
+      ),
     ]
     await db.insertInto('customers').values(rowOfCustomer(customer)).execute()
     await db.insertInto('teams').values(rowOfTeam(team)).execute()
     await db.insertInto('users').values(rowOfUser(user)).execute()
-    await db.insertInto('virtual_keys').values(rowOfVirtualKey(key)).execute()
+    await db.insertInto('virtual_keys').values([key, plain].map(rowOfVirtualKey)).execute()
     for (const provider of [...providers].reverse()) {
       await db.insertInto('providers').values(rowOfProvider(provider, secrets)).execute()
       await db.insertInto('provider_keys').values(rowsOfProviderKeys(provider, secrets)).execute()
@@ -124,12 +135,22 @@ forEachDatabase((_kind, open) => {
     assert.deepEqual(loaded.report.problems, [])
     assert.deepEqual(
       loaded.changes.map((change) => change.op === 'put' && change.kind),
-      ['customer', 'team', 'user', 'virtual_key', 'provider', 'provider', 'price', 'limit', 'limit', 'limit'],
+      [
+        'customer',
+        'team',
+        'user',
+        'virtual_key',
+        'virtual_key',
+        'provider',
+        'provider',
+        'price',
+        ...limits.map(() => 'limit'),
+      ],
     )
     assert.deepEqual(entitiesOf(loaded, 'customer'), [customer])
     assert.deepEqual(entitiesOf(loaded, 'team'), [team])
     assert.deepEqual(entitiesOf(loaded, 'user'), [user])
-    assert.deepEqual(entitiesOf(loaded, 'virtual_key'), [key])
+    assert.deepEqual(entitiesOf(loaded, 'virtual_key'), [key, plain])
     assert.deepEqual(entitiesOf(loaded, 'provider'), providers)
     assert.deepEqual(entitiesOf(loaded, 'price'), [price])
     const byId = new Map(entitiesOf(loaded, 'limit').map((limit) => [limit.id, limit]))

@@ -1,0 +1,146 @@
+/**
+ * Bulk rows: limits and keys as a start reads them, by the million.
+ *
+ * What tells rows apart comes in columns of its own. All the rest is the same for thousands of rows: it comes as one text, is read once
+ * however many rows have it, and what was read is shared by their entities.
+ */
+import { type CompiledQuery, type Kysely, sql } from 'kysely'
+import pg from 'pg'
+import type { Limit, VirtualKey } from '../store/entities.ts'
+import { anchoredAt } from '../units/window.ts'
+import { parseTimestamptz } from './column-types.ts'
+import { limitFromRow, scopeFrom } from './limit-rows.ts'
+import { virtualKeyFromRow } from './rows.ts'
+import type { Row, Tables } from './tables.ts'
+
+/** A limit's own columns, and in `rest` those of {@link LIMIT_REST} as Postgres writes an array of texts. */
+export interface BulkLimit extends Pick<Row<'limits'>, 'id' | 'scope_id' | 'created_at' | 'updated_at' | 'anchor_at'> {
+  readonly max: bigint
+  readonly rest: string
+}
+
+export function bulkLimits(db: Kysely<Tables>): CompiledQuery<BulkLimit> {
+  return sql<BulkLimit>`
+    select id, scope_id, created_at, updated_at, anchor_at, coalesce(max_nano_usd, max_count) as max,
+      array[managed_by, scope_kind, metric, "window", align, timezone, provider, model, mode, alert_at::text, count_number::text,
+        override_max_nano_usd::text, override_max_count::text, override_until::text]::text as rest
+    from limits`.compile(db)
+}
+
+/** A key's own columns, and the others in `rest`. */
+export interface BulkKey
+  extends Pick<
+    Row<'virtual_keys'>,
+    | 'id'
+    | 'name'
+    | 'hash'
+    | 'key_start'
+    | 'user_id'
+    | 'team_id'
+    | 'customer_id'
+    | 'expires_at'
+    | 'created_at'
+    | 'updated_at'
+  > {
+  readonly rest: string
+}
+
+export function bulkKeys(db: Kysely<Tables>): CompiledQuery<BulkKey> {
+  return sql<BulkKey>`
+    select id, name, hash, key_start, user_id, team_id, customer_id, expires_at, created_at, updated_at,
+      array[managed_by, active::text, access::text, allowed_ips::text, passthrough::text, metadata::text, rotated_at::text,
+        previous_hash, previous_until::text]::text as rest
+    from virtual_keys`.compile(db)
+}
+
+/** Different rests that are remembered: beyond them each is read by itself. */
+const RESTS_MAX = 10_000
+
+/** Reads rows into entities; one per load, so that what it remembers goes with it. */
+export class BulkRows {
+  readonly #limits = new Map<string, Limit>()
+  readonly #keys = new Map<string, VirtualKey>()
+
+  limit(row: BulkLimit): Limit {
+    const { id, scope_id, max, created_at: createdAt, updated_at: updatedAt, anchor_at: anchor } = row
+    const like = remembered(this.#limits, row.rest, () => limitFromRow(wholeLimit(row)))
+    const scope = scopeFrom(like.scope.kind, scope_id)
+    return { ...like, id, createdAt, updatedAt, scope, max, anchor, spec: anchoredAt(like.spec, anchor) }
+  }
+
+  /** Throws where `access` cannot be read. */
+  key(row: BulkKey): VirtualKey {
+    const like = remembered(this.#keys, row.rest, () => virtualKeyFromRow(wholeKey(row)))
+    return {
+      ...like,
+      id: row.id,
+      createdAt: row.created_at,
+      updatedAt: row.updated_at,
+      name: row.name,
+      hash: row.hash,
+      keyStart: row.key_start,
+      userId: row.user_id,
+      teamId: row.team_id,
+      customerId: row.customer_id,
+      expiresAt: row.expires_at,
+    }
+  }
+}
+
+function remembered<E>(known: Map<string, E>, rest: string, read: () => E): E {
+  let like = known.get(rest)
+  if (like === undefined) {
+    like = read()
+    if (known.size < RESTS_MAX) known.set(rest, like)
+  }
+  return like
+}
+
+/** The row that `limitFromRow` knows. */
+function wholeLimit({ rest, max, ...own }: BulkLimit): Row<'limits'> {
+  const [managed_by, scope_kind, metric, window, align, timezone, provider, model, mode, alerts, count, ...override] =
+    textsOf(rest)
+  const [overrideNanoUsd, overrideCount, overrideUntil] = override
+  // The checks of the table are what these types say.
+  const texts = { managed_by, scope_kind, metric, window, align, timezone, provider, model, mode } as Row<'limits'>
+  return {
+    ...own,
+    ...texts,
+    max_nano_usd: metric === 'cost' ? max : null,
+    max_count: metric === 'cost' ? null : max,
+    alert_at: textsOf(alerts ?? '{}') as string[],
+    count_number: Number(count),
+    override_max_nano_usd: mapped(overrideNanoUsd, BigInt),
+    override_max_count: mapped(overrideCount, BigInt),
+    override_until: mapped(overrideUntil, parseTimestamptz),
+  }
+}
+
+/** The row that `virtualKeyFromRow` knows. */
+function wholeKey({ rest, ...own }: BulkKey): Row<'virtual_keys'> {
+  const [managed_by, active, access, allowedIps, passthrough, metadata, rotatedAt, previous_hash, previousUntil] =
+    textsOf(rest)
+  return {
+    ...own,
+    managed_by: managed_by as Row<'virtual_keys'>['managed_by'],
+    active: active === 'true',
+    access: mapped(access, JSON.parse),
+    allowed_ips: mapped(allowedIps, textsOf) as string[] | null,
+    passthrough: passthrough === 'true',
+    metadata: JSON.parse(metadata ?? '{}') as Row<'virtual_keys'>['metadata'],
+    rotated_at: mapped(rotatedAt, parseTimestamptz),
+    previous_hash: previous_hash ?? null,
+    previous_until: mapped(previousUntil, parseTimestamptz),
+    last_used_at: null,
+  }
+}
+
+function mapped<T>(text: string | null | undefined, read: (text: string) => T): T | null {
+  return text == null ? null : read(text)
+}
+
+/** `text[]`, which pg has no name for. */
+const TEXT_ARRAY: number = 1_009
+const textsOf = pg.types.getTypeParser(TEXT_ARRAY as typeof pg.types.builtins.TEXT) as (
+  text: string,
+) => readonly (string | null)[]
