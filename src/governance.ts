@@ -51,7 +51,7 @@ export interface GovernanceParts {
 }
 
 export function createGovernance({ settings, clock, facts, log }: GovernanceParts): Governance {
-  const ledger = new Ledger(new Meters(() => clock.elapsed()))
+  const ledger = new Ledger(new Meters(() => clock.elapsed()), (id) => store.limits.get(id))
   const estimator = new Estimator({
     assumedOutputTokens: settings.outputCeiling.assumedTokens,
     otherTokenizers: settings.estimate.otherTokenizers,
@@ -66,7 +66,7 @@ export function createGovernance({ settings, clock, facts, log }: GovernancePart
     refuseUnknownPrice: settings.pricing.unknown === 'refuse',
     holdMaxMs: holdMaxMs(settings),
   })
-  const store = new GovernanceStore({
+  const store: GovernanceStore = new GovernanceStore({
     track: (limit, now) => admission.chains.track(limit, now),
     untrack: (limitId) => admission.chains.untrack(limitId),
     userGone: (userId) => addresses.forget(userId),

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Governance } from './governance.ts'
 import type { Books } from './persist/books.ts'
 import { type LoadReport, load } from './persist/load.ts'
-import type { Change, EntityKind, Limit, Metric } from './store/entities.ts'
+import type { Change, EntityKind, Metric } from './store/entities.ts'
 import type { GovernanceStore } from './store/governance-store.ts'
 import type { Log } from './units/log.ts'
 
@@ -81,18 +81,18 @@ function stillDisabled(change: Change, { users }: GovernanceStore, since: number
 const ROLLED_AT_ONCE = 1_000
 
 /**
- * Rolls the limits whose metric is `wanted` into the window of `now` (ms). Only reports wait for it, so it takes its time: requests are
- * served between its pieces.
+ * Rolls the limits in use whose metric is `wanted` into the window of `now` (ms). Only reports wait for it, so it takes its time: requests
+ * are served between its pieces.
  */
 export async function rollLimits(
-  { store, ledger }: Pick<Governance, 'store' | 'ledger'>,
+  { ledger }: Pick<Governance, 'ledger'>,
   wanted: (metric: Metric) => boolean,
   now: number,
 ): Promise<void> {
-  let piece: Limit[] = []
-  for (const limit of store.limits.values()) {
-    if (!wanted(limit.metric)) continue
-    piece.push(limit)
+  let piece: string[] = []
+  for (const [limitId, { metric }] of ledger.inUse) {
+    if (!wanted(metric)) continue
+    piece.push(limitId)
     if (piece.length < ROLLED_AT_ONCE) continue
     ledger.roll(piece, now)
     piece = []

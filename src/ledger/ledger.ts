@@ -204,7 +204,7 @@ export class Ledger extends LimitMeters {
    */
   #slotOf({ limit, slot, generation }: Place): number | null {
     if (this.meters.generation(slot) === generation) return slot
-    const next = this.meterOf(limit.id)
+    const next = this.meterWithin(limit.id)
     return next === null || next.metric !== limit.metric || this.isStale(next) ? null : next.slot
   }
 

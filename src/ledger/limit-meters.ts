@@ -6,7 +6,7 @@ import type { Limit } from '../store/entities.ts'
 import type { WindowSpec } from '../units/window.ts'
 import type { Meter } from './hold.ts'
 import type { Meters } from './meters.ts'
-import type { MeterReading, MeterState } from './reading.ts'
+import { type MeterReading, type MeterState, readingOfUnused } from './reading.ts'
 
 /** A posted total that was moved by something else than a settlement. */
 export interface Correction {
@@ -19,37 +19,56 @@ export interface Tightest extends Pick<MeterReading, 'max' | 'remaining' | 'wind
   readonly index: number
 }
 
+/** Where limits are found by their ids. */
+export type FindLimit = (limitId: string) => Limit | undefined
+
 export class LimitMeters {
   protected readonly meters: Meters
   protected readonly byLimit = new Map<string, Meter>()
+  readonly #find: FindLimit | null
 
-  constructor(meters: Meters) {
+  /**
+   * @param find where the tracked limits are kept. With it a limit has no meter before something is counted on it: of millions most are
+   * not in use. Without it each has one from the moment it is tracked.
+   */
+  constructor(meters: Meters, find: FindLimit | null = null) {
     this.meters = meters
+    this.#find = find
   }
 
   /**
-   * Opens, or follows the edit of, a limit's meter. Usage stays unless the limit began a new count; the lifetime total even then, unless
+   * Takes a limit, or follows its edit. Usage stays unless the limit began a new count; the lifetime total even then, unless
    * it would be one of another metric.
    */
   track(limit: Limit, now: number): void {
-    const { spec, override } = limit
+    const { spec } = limit
     const known = this.byLimit.get(limit.id)
     const lifetime = known?.metric === limit.metric ? this.locked(() => this.meters.cells(known.slot).lifetime) : 0n
     if (known !== undefined && (spec === null || known.countNumber !== limit.countNumber)) this.untrack(limit.id)
-    if (spec === null) return
+    if (spec === null || (known === undefined && this.#find !== null)) return
     this.locked(() => {
-      const meter = this.byLimit.get(limit.id) ?? this.#openMeter(limit, spec, lifetime, now)
-      this.meters.setMax(meter.slot, limit.max, override?.max ?? 0n, override?.until ?? 0)
+      const meter = this.byLimit.get(limit.id)
+      if (meter !== undefined) this.#setMax(meter, limit)
+      else {
+        const { slot } = this.#openMeter(limit, spec)
+        this.meters.start(slot, spec, now)
+        this.meters.correctLifetime(slot, lifetime)
+      }
     })
   }
 
-  #openMeter({ id, metric, countNumber }: Limit, spec: WindowSpec, lifetime: bigint, now: number): Meter {
+  /** In no window yet: it moves to the present one as soon as somebody looks. */
+  #openMeter(limit: Limit, spec: WindowSpec): Meter {
+    const { id, metric, countNumber } = limit
     const slot = this.meters.allocate()
-    this.meters.start(slot, spec, now)
-    this.meters.correctLifetime(slot, lifetime)
     const meter = { slot, generation: this.meters.generation(slot), spec, countNumber, metric }
+    this.#setMax(meter, limit)
     this.byLimit.set(id, meter)
     return meter
+  }
+
+  #setMax({ slot }: Meter, { max, override }: Limit): void {
+    this.meters.setMax(slot, max, override?.max ?? 0n, override?.until ?? 0)
   }
 
   /** Forgets a limit. Holds that still lie on it will be settled in the books alone. */
@@ -69,15 +88,28 @@ export class LimitMeters {
     else this.byLimit.set(limitId, meter)
   }
 
-  /** Where a limit is counted; null for a limit that is not tracked. */
+  /** Where a limit is counted, from now on at the latest; null for a limit that is not tracked. */
   meterOf(limitId: string): Meter | null {
-    return this.byLimit.get(limitId) ?? null
+    return this.byLimit.get(limitId) ?? this.locked(() => this.meterWithin(limitId))
+  }
+
+  /** The same where the lock is held. */
+  protected meterWithin(limitId: string): Meter | null {
+    const known = this.byLimit.get(limitId)
+    if (known !== undefined) return known
+    const limit = this.#find?.(limitId)
+    return limit === undefined || limit.spec === null ? null : this.#openMeter(limit, limit.spec)
+  }
+
+  /** The limits something is or was counted on since this process began, and their meters. */
+  get inUse(): ReadonlyMap<string, Meter> {
+    return this.byLimit
   }
 
   /** Gives a tracked limit the numbers the books have for it. */
   restore(limitId: string, state: MeterState): void {
-    const meter = this.byLimit.get(limitId)
-    if (meter !== undefined) this.locked(() => this.meters.restore(meter.slot, meter.spec, state))
+    const meter = this.meterOf(limitId)
+    if (meter !== null) this.locked(() => this.meters.restore(meter.slot, meter.spec, state))
   }
 
   /**
@@ -85,8 +117,8 @@ export class LimitMeters {
    * window, or null for a limit that is not tracked. Throws when it would take the total below zero.
    */
   correct(limitId: string, delta: bigint, now: number): number | null {
-    const meter = this.byLimit.get(limitId)
-    if (meter === undefined) return null
+    const meter = this.meterOf(limitId)
+    if (meter === null) return null
     return this.locked(() => {
       const windowStart = this.meters.roll(meter.slot, meter.spec, now)
       const { posted, windowNumber } = this.meters.cells(meter.slot)
@@ -124,10 +156,10 @@ export class LimitMeters {
   }
 
   /** Rolls meters that nobody has read since their window passed, so that reports are right. Checks never wait for it. */
-  roll(limits: readonly Limit[], now: number): void {
+  roll(limitIds: readonly string[], now: number): void {
     this.locked(() => {
-      for (const limit of limits) {
-        const meter = this.byLimit.get(limit.id)
+      for (const limitId of limitIds) {
+        const meter = this.byLimit.get(limitId)
         if (meter !== undefined) this.meters.roll(meter.slot, meter.spec, now)
       }
     })
@@ -143,8 +175,8 @@ export class LimitMeters {
     return this.locked(() =>
       limitIds.map((limitId) => {
         const meter = this.byLimit.get(limitId)
-        if (meter === undefined || this.isStale(meter)) return null
-        return this.meters.read(meter.slot, meter.spec, now)
+        if (meter === undefined) return readingOfUnused(this.#find?.(limitId), now)
+        return this.isStale(meter) ? null : this.meters.read(meter.slot, meter.spec, now)
       }),
     )
   }
@@ -162,8 +194,8 @@ export class LimitMeters {
     let index = 0
     let least = 0n
     for (let at = 0; at < limitIds.length; at += 1) {
-      const meter = this.byLimit.get(limitIds[at] as string)
-      if (meter === undefined || this.isStale(meter)) continue
+      const meter = this.meterWithin(limitIds[at] as string)
+      if (meter === null || this.isStale(meter)) continue
       // What is overdrawn has nothing left, and no less than nothing.
       const room = this.meters.room(meter.slot, meter.spec, now)
       const left = room > 0n ? room : 0n

@@ -1,7 +1,8 @@
 /**
  * Readings: the numbers of one limit at one moment, and what the books keep of them. Amounts in the unit of the limit's metric.
  */
-import type { Window, WindowSpec } from '../units/window.ts'
+import type { Limit } from '../store/entities.ts'
+import { type Window, type WindowSpec, windowAt } from '../units/window.ts'
 
 export interface MeterReading {
   readonly posted: bigint
@@ -70,6 +71,23 @@ export function readingOf(
   const used = posted + held + (spec.kind === 'sliding' ? weighted(previous, windowEnd - now, spec.ms) : 0n)
   const remaining = max > used ? max - used : 0n
   return { posted, held, used, max, remaining, windowStart, windowEnd, lifetime, previous, previousHeld }
+}
+
+const UNUSED: MeterCells = {
+  windowNumber: 0,
+  posted: 0n,
+  held: 0n,
+  previousPosted: 0n,
+  previousHeld: 0n,
+  lifetime: 0n,
+}
+
+/** The numbers of a limit that nobody has used yet; null for one that is not there or cannot be read. */
+export function readingOfUnused(limit: Limit | undefined, now: number): MeterReading | null {
+  if (limit === undefined || limit.spec === null) return null
+  const { spec, override } = limit
+  const max = override !== null && now < override.until ? override.max : limit.max
+  return readingOf(UNUSED, windowAt(spec, now), spec, max, now)
 }
 
 /** A sliding window's share of its previous cell: the part that still overlaps, rounded up. Lengths in ms. */

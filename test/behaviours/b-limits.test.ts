@@ -266,7 +266,7 @@ describe('windows', () => {
     const limit = engine.limit({ metric: 'requests', max: 1n, window: '1m', override: { max: 5n, until } })
     engine.ledger.settle(engine.admit().hold, amountsOf({ requests: 1n }))
     engine.clock.advance(14_400 * 60 * SECOND + 1)
-    const rolled = () => engine.ledger.roll([limit], engine.clock.now())
+    const rolled = () => engine.ledger.roll([limit.id], engine.clock.now())
     rolled()
     const after = engine.read(limit)
     assert.deepEqual([after.posted, after.windowStart], [0n, NOW + 14_400 * 60 * SECOND])

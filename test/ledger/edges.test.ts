@@ -148,7 +148,7 @@ describe('a hold that expired and is settled after all', () => {
 
   test('is corrected by the difference, once, in the window that admitted it', () => {
     const { bench, limit, hold } = expired('1m')
-    bench.ledger.roll([limit], NOW + MINUTE)
+    bench.ledger.roll([limit.id], NOW + MINUTE)
     const lines = bench.ledger.settleLate(hold, amountsOf({ tokens: 30n }))
     assert.deepEqual(lines, [[limit.id, 1, NOW, 'tokens', '-70']])
     assert.deepEqual(bench.ledger.settleLate(hold, amountsOf({ tokens: 30n })), [])
@@ -158,7 +158,7 @@ describe('a hold that expired and is settled after all', () => {
 
   test('also upwards, and in the books alone once that window is closed', () => {
     const { bench, limit, hold } = expired('1s')
-    bench.ledger.roll([limit], NOW + MINUTE)
+    bench.ledger.roll([limit.id], NOW + MINUTE)
     assert.deepEqual(bench.ledger.settleLate(hold, amountsOf({ tokens: 400n })), [[limit.id, 1, NOW, 'tokens', '300']])
     const { posted, previous, lifetime } = bench.read(limit, NOW + MINUTE)
     assert.deepEqual([posted, previous, lifetime], [0n, 0n, 400n])

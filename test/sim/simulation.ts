@@ -469,7 +469,7 @@ class Simulation {
     const books = this.#books.filter(() => this.#random.chance(0.5))
     this.#say(`tidy ${books.map(({ limit }) => limit.id)}`)
     this.#ledger.roll(
-      books.map(({ limit }) => limit),
+      books.map(({ limit }) => limit.id),
       this.#now,
     )
     for (const book of books) {
