@@ -13,15 +13,19 @@ import { limitFromRow, scopeFrom } from './limit-rows.ts'
 import { virtualKeyFromRow } from './rows.ts'
 import type { Row, Tables } from './tables.ts'
 
-/** A limit's own columns, and in `rest` those of {@link LIMIT_REST} as Postgres writes an array of texts. */
-export interface BulkLimit extends Pick<Row<'limits'>, 'id' | 'scope_id' | 'created_at' | 'updated_at' | 'anchor_at'> {
+/** A limit's own columns, and in `rest` the others, as Postgres writes an array of texts. */
+export interface BulkLimit extends Pick<Row<'limits'>, 'id' | 'scope_id' | 'created_at'> {
   readonly max: bigint
+  /** Null where it is the same as `created_at`: what does not come takes no time. */
+  readonly updated_at: number | null
+  readonly anchor_at: number | null
   readonly rest: string
 }
 
 export function bulkLimits(db: Kysely<Tables>): CompiledQuery<BulkLimit> {
   return sql<BulkLimit>`
-    select id, scope_id, created_at, updated_at, anchor_at, coalesce(max_nano_usd, max_count) as max,
+    select id, scope_id, coalesce(max_nano_usd, max_count) as max, created_at,
+      nullif(updated_at, created_at) as updated_at, nullif(anchor_at, created_at) as anchor_at,
       array[managed_by, scope_kind, metric, "window", align, timezone, provider, model, mode, alert_at::text, count_number::text,
         override_max_nano_usd::text, override_max_count::text, override_until::text]::text as rest
     from limits`.compile(db)
@@ -31,23 +35,16 @@ export function bulkLimits(db: Kysely<Tables>): CompiledQuery<BulkLimit> {
 export interface BulkKey
   extends Pick<
     Row<'virtual_keys'>,
-    | 'id'
-    | 'name'
-    | 'hash'
-    | 'key_start'
-    | 'user_id'
-    | 'team_id'
-    | 'customer_id'
-    | 'expires_at'
-    | 'created_at'
-    | 'updated_at'
+    'id' | 'name' | 'hash' | 'key_start' | 'user_id' | 'team_id' | 'customer_id' | 'expires_at' | 'created_at'
   > {
+  readonly updated_at: number | null
   readonly rest: string
 }
 
 export function bulkKeys(db: Kysely<Tables>): CompiledQuery<BulkKey> {
   return sql<BulkKey>`
-    select id, name, hash, key_start, user_id, team_id, customer_id, expires_at, created_at, updated_at,
+    select id, name, hash, key_start, user_id, team_id, customer_id, expires_at, created_at,
+      nullif(updated_at, created_at) as updated_at,
       array[managed_by, active::text, access::text, allowed_ips::text, passthrough::text, metadata::text, rotated_at::text,
         previous_hash, previous_until::text]::text as rest
     from virtual_keys`.compile(db)
@@ -58,24 +55,26 @@ const RESTS_MAX = 10_000
 
 /** Reads rows into entities; one per load, so that what it remembers goes with it. */
 export class BulkRows {
-  readonly #limits = new Map<string, Limit>()
-  readonly #keys = new Map<string, VirtualKey>()
+  readonly #limits = new Alike((row: BulkLimit) => limitFromRow(wholeLimit(row)))
+  readonly #keys = new Alike((row: BulkKey) => virtualKeyFromRow(wholeKey(row)))
 
   limit(row: BulkLimit): Limit {
-    const { id, scope_id, max, created_at: createdAt, updated_at: updatedAt, anchor_at: anchor } = row
-    const like = remembered(this.#limits, row.rest, () => limitFromRow(wholeLimit(row)))
+    const { id, scope_id, max, created_at: createdAt } = row
+    const like = this.#limits.get(row)
     const scope = scopeFrom(like.scope.kind, scope_id)
+    const updatedAt = row.updated_at ?? createdAt
+    const anchor = row.anchor_at ?? createdAt
     return { ...like, id, createdAt, updatedAt, scope, max, anchor, spec: anchoredAt(like.spec, anchor) }
   }
 
   /** Throws where `access` cannot be read. */
   key(row: BulkKey): VirtualKey {
-    const like = remembered(this.#keys, row.rest, () => virtualKeyFromRow(wholeKey(row)))
+    const like = this.#keys.get(row)
     return {
       ...like,
       id: row.id,
       createdAt: row.created_at,
-      updatedAt: row.updated_at,
+      updatedAt: row.updated_at ?? row.created_at,
       name: row.name,
       hash: row.hash,
       keyStart: row.key_start,
@@ -87,17 +86,29 @@ export class BulkRows {
   }
 }
 
-function remembered<E>(known: Map<string, E>, rest: string, read: () => E): E {
-  let like = known.get(rest)
-  if (like === undefined) {
-    like = read()
-    if (known.size < RESTS_MAX) known.set(rest, like)
+/** What was read of each rest. */
+class Alike<R extends { readonly rest: string }, E> {
+  readonly #read: (row: R) => E
+  readonly #byRest = new Map<string, E>()
+  /** Rows of one kind mostly come one after the other: to compare two texts is quicker than to look one up. */
+  #last: { readonly rest: string; readonly entity: E } | null = null
+
+  constructor(read: (row: R) => E) {
+    this.#read = read
   }
-  return like
+
+  get(row: R): E {
+    const { rest } = row
+    if (this.#last?.rest === rest) return this.#last.entity
+    const entity = this.#byRest.get(rest) ?? this.#read(row)
+    if (this.#byRest.size < RESTS_MAX) this.#byRest.set(rest, entity)
+    this.#last = { rest, entity }
+    return entity
+  }
 }
 
 /** The row that `limitFromRow` knows. */
-function wholeLimit({ rest, max, ...own }: BulkLimit): Row<'limits'> {
+function wholeLimit({ rest, max, created_at, ...own }: BulkLimit): Row<'limits'> {
   const [managed_by, scope_kind, metric, window, align, timezone, provider, model, mode, alerts, count, ...override] =
     textsOf(rest)
   const [overrideNanoUsd, overrideCount, overrideUntil] = override
@@ -106,6 +117,9 @@ function wholeLimit({ rest, max, ...own }: BulkLimit): Row<'limits'> {
   return {
     ...own,
     ...texts,
+    created_at,
+    updated_at: own.updated_at ?? created_at,
+    anchor_at: own.anchor_at ?? created_at,
     max_nano_usd: metric === 'cost' ? max : null,
     max_count: metric === 'cost' ? null : max,
     alert_at: textsOf(alerts ?? '{}') as string[],
@@ -117,11 +131,13 @@ function wholeLimit({ rest, max, ...own }: BulkLimit): Row<'limits'> {
 }
 
 /** The row that `virtualKeyFromRow` knows. */
-function wholeKey({ rest, ...own }: BulkKey): Row<'virtual_keys'> {
+function wholeKey({ rest, created_at, ...own }: BulkKey): Row<'virtual_keys'> {
   const [managed_by, active, access, allowedIps, passthrough, metadata, rotatedAt, previous_hash, previousUntil] =
     textsOf(rest)
   return {
     ...own,
+    created_at,
+    updated_at: own.updated_at ?? created_at,
     managed_by: managed_by as Row<'virtual_keys'>['managed_by'],
     active: active === 'true',
     access: mapped(access, JSON.parse),

@@ -18,6 +18,8 @@ import type {
   User,
   VirtualKey,
 } from './entities.ts'
+import { KeyTable } from './packed/key-table.ts'
+import { LimitTable } from './packed/limit-table.ts'
 
 /** What is told of limits as they come and go; the ledger keeps their meters. */
 export interface LimitObserver {
@@ -30,29 +32,28 @@ export interface StoreObserver extends LimitObserver {
   readonly userGone?: (userId: string) => void
 }
 
-type Tables = { readonly [K in EntityKind]: Map<string, EntityByKind[K]> }
-
-const NO_LIMITS: readonly Limit[] = []
+/** What the store does with a table. */
+interface Table<E> extends ReadonlyMap<string, E> {
+  set(id: string, entity: E): unknown
+  delete(id: string): boolean
+}
 
 export class GovernanceStore {
-  readonly #tables: Tables = {
-    customer: new Map(),
-    team: new Map(),
-    user: new Map(),
-    virtual_key: new Map(),
-    limit: new Map(),
-    provider: new Map(),
-    price: new Map(),
-  }
+  /** Of keys and limits there may be millions. */
+  readonly #tables = {
+    customer: new Map<string, Customer>(),
+    team: new Map<string, Team>(),
+    user: new Map<string, User>(),
+    virtual_key: new KeyTable(),
+    limit: new LimitTable(),
+    provider: new Map<string, Provider>(),
+    price: new Map<string, PriceOverride>(),
+  } satisfies { readonly [K in EntityKind]: Table<EntityByKind[K]> }
   readonly #observer: StoreObserver
-  /** Key hash → key id; also the hash before the last rotation. */
-  readonly #keyByHash = new Map<string, string>()
   /** Lower-case provider name → id. */
   readonly #providerByName = new Map<string, string>()
-  /** By kind of scope and its id, '' for the one without: the ids are strings that are there anyway, a million times. */
-  readonly #limitsByScope = new Map<Scope['kind'], Map<string, readonly Limit[]>>()
-  /** Key id → its principal and the version it was resolved at. */
-  readonly #principals = new Map<string, { readonly version: number; readonly principal: Principal }>()
+  /** The principal of a key and the version it was resolved at; it goes with the object, which stays while it is asked for. */
+  readonly #principals = new WeakMap<VirtualKey, { readonly version: number; readonly principal: Principal }>()
   #version = 0
 
   constructor(observer: StoreObserver) {
@@ -108,19 +109,18 @@ export class GovernanceStore {
   }
 
   limitsOfScope(scope: Scope): readonly Limit[] {
-    return this.#limitsByScope.get(scope.kind)?.get(scope.id ?? '') ?? NO_LIMITS
+    return this.#tables.limit.ofScope(scope)
   }
 
   /** Who a key belongs to, by the SHA-256 of the key in hex; null when it is not known, or was rotated away and its grace is over. */
   principalByHash(hash: string, now: number): Principal | null {
-    const id = this.#keyByHash.get(hash)
-    const key = id === undefined ? undefined : this.#tables.virtual_key.get(id)
+    const key = this.#tables.virtual_key.byHash(hash)
     if (key === undefined) return null
     if (key.hash !== hash && now >= (key.previousUntil ?? 0)) return null
-    const known = this.#principals.get(key.id)
+    const known = this.#principals.get(key)
     if (known?.version === this.#version) return known.principal
     const principal = this.#resolve(key)
-    this.#principals.set(key.id, { version: this.#version, principal })
+    this.#principals.set(key, { version: this.#version, principal })
     return principal
   }
 
@@ -145,74 +145,25 @@ export class GovernanceStore {
   }
 
   #put(change: Extract<Change, { op: 'put' }>, now: number): void {
-    const table: Map<string, unknown> = this.#tables[change.kind]
-    if (table.has(change.entity.id)) this.#unindex(change.kind, change.entity.id)
-    switch (change.kind) {
-      case 'virtual_key':
-        this.#indexKey(change.entity)
-        break
-      case 'provider':
-        this.#providerByName.set(change.entity.name.toLowerCase(), change.entity.id)
-        break
-      case 'limit':
-        this.#indexLimit(change.entity)
-        this.#observer.track(change.entity, now)
-        break
+    const table: Table<unknown> = this.#tables[change.kind]
+    if (change.kind === 'provider') {
+      this.#forgetName(change.entity.id)
+      this.#providerByName.set(change.entity.name.toLowerCase(), change.entity.id)
     }
+    if (change.kind === 'limit') this.#observer.track(change.entity, now)
     table.set(change.entity.id, Object.freeze(change.entity))
   }
 
   #remove(kind: EntityKind, id: string): void {
-    this.#unindex(kind, id)
+    if (kind === 'provider') this.#forgetName(id)
     this.#tables[kind].delete(id)
     if (kind === 'limit') this.#observer.untrack(id)
     if (kind === 'user') this.#observer.userGone?.(id)
-    if (kind === 'virtual_key') this.#principals.delete(id)
   }
 
-  /** Takes what the present form of an entity has put into the indexes out again. */
-  #unindex(kind: EntityKind, id: string): void {
-    switch (kind) {
-      case 'virtual_key': {
-        const key = this.#tables.virtual_key.get(id)
-        for (const hash of [key?.hash, key?.previousHash]) {
-          if (hash != null && this.#keyByHash.get(hash) === id) this.#keyByHash.delete(hash)
-        }
-        break
-      }
-      case 'provider': {
-        const name = this.#tables.provider.get(id)?.name.toLowerCase() ?? ''
-        if (this.#providerByName.get(name) === id) this.#providerByName.delete(name)
-        break
-      }
-      case 'limit': {
-        const limit = this.#tables.limit.get(id)
-        if (limit === undefined) break
-        const ofKind = this.#limitsByScope.get(limit.scope.kind)
-        const others = this.limitsOfScope(limit.scope).filter((sibling) => sibling.id !== id)
-        if (others.length > 0) ofKind?.set(limit.scope.id ?? '', others)
-        else ofKind?.delete(limit.scope.id ?? '')
-        break
-      }
-    }
-  }
-
-  /** The hash before a rotation leads to the key during its grace, unless another key has that hash now. */
-  #indexKey({ id, hash, previousHash }: VirtualKey): void {
-    this.#keyByHash.set(hash, id)
-    if (previousHash === null) return
-    const owner = this.#tables.virtual_key.get(this.#keyByHash.get(previousHash) ?? '')
-    if (owner?.hash !== previousHash || owner.id === id) this.#keyByHash.set(previousHash, id)
-  }
-
-  #indexLimit(limit: Limit): void {
-    const { kind, id } = limit.scope
-    let ofKind = this.#limitsByScope.get(kind)
-    if (ofKind === undefined) {
-      ofKind = new Map()
-      this.#limitsByScope.set(kind, ofKind)
-    }
-    // Made anew, and as long as it is: a list that grows has room for seventeen.
-    ofKind.set(id ?? '', [...this.limitsOfScope(limit.scope), limit])
+  /** The present name of a provider leads to it no more, unless it is another's by now. */
+  #forgetName(id: string): void {
+    const name = this.#tables.provider.get(id)?.name.toLowerCase() ?? ''
+    if (this.#providerByName.get(name) === id) this.#providerByName.delete(name)
   }
 }

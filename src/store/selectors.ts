@@ -69,6 +69,7 @@ export class Selectors {
   readonly #byPair = new Map<string, SelectorSet>()
   /** By content. Emptied with the pairs, so that it is bounded too. */
   readonly #sets = new Map<string, SelectorSet>()
+  #last: Pick<Limit, 'provider' | 'model'> | null = null
 
   constructor(families: ModelFamilies) {
     this.#families = families
@@ -76,6 +77,8 @@ export class Selectors {
 
   /** Makes a limit's selector known. Selectors of deleted limits stay: they are few and match nobody's chain. */
   add(limit: Pick<Limit, 'provider' | 'model'>): void {
+    if (this.#last?.provider === limit.provider && this.#last.model === limit.model) return
+    this.#last = limit
     const selector = selectorOf(limit)
     if (this.#inUse.has(selector)) return
     this.#inUse.set(selector, compileSelector(limit))

@@ -156,6 +156,16 @@ describe('B111 a rotated key', () => {
   })
 })
 
+test('keys that exchange their hashes in one group are both found, and neither takes the other along when it goes', () => {
+  const [a, b] = [aVirtualKey({ hash: HASH }), aVirtualKey({ hash: OTHER_HASH })]
+  const store = aStore(put('virtual_key', a), put('virtual_key', b))
+  store.apply([put('virtual_key', { ...a, hash: OTHER_HASH }), put('virtual_key', { ...b, hash: HASH })], NOW)
+  const found = () => [HASH, OTHER_HASH].map((hash) => store.principalByHash(hash, NOW)?.key?.id ?? null)
+  assert.deepEqual(found(), [b.id, a.id])
+  store.apply([remove('virtual_key', a.id)], NOW)
+  assert.deepEqual(found(), [b.id, null])
+})
+
 describe('limits', () => {
   const mine = { kind: 'user', id: 'u' } as const
   const theirs = { kind: 'team', id: 'u' } as const
