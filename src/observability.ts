@@ -28,7 +28,12 @@ export function createMetrics(parts: ObservedParts): Metrics {
   const { store, ledger, clock } = parts.governance
   return new Metrics({
     version: VERSION,
-    limits: new FullestLimits({ limits: store.limits, readAll: ledger.readAll.bind(ledger), clock }),
+    limits: new FullestLimits({
+      limits: store.limits,
+      inUse: ledger.inUse,
+      readAll: ledger.readAll.bind(ledger),
+      clock,
+    }),
     names: store,
     isNamed: namedModels(store),
     refusalCodes: [...GATEWAY_CODES, ...parts.extensions.refusalCodes],

@@ -1,7 +1,7 @@
 /**
  * Fullest limits: the limits that Prometheus is told of: all of them where they are few, else those of which the largest part is used.
  *
- * Looking at two million limits takes seconds, so it is done in pieces, between which requests are served, and not again within a minute.
+ * Looking at a million limits in use takes seconds, so it is done in pieces, between which requests are served, and not again within a minute.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { MeterReading, ReadMeters } from '../ledger/reading.ts'
@@ -22,6 +22,8 @@ export interface LimitUse {
 
 export interface FullestLimitsParts {
   readonly limits: ReadonlyMap<string, Limit>
+  /** Those of them that have been used. */
+  readonly inUse: ReadonlyMap<string, unknown>
   readonly readAll: ReadMeters
   readonly clock: Clock
 }
@@ -72,13 +74,19 @@ export class FullestLimits {
       if (best.length < this.#max + PIECE) return
       best = best.sort((a, b) => b.share - a.share).slice(0, this.#max)
     }
-    for (const id of this.#parts.limits.keys()) {
+    const { limits, inUse } = this.#parts
+    for (const id of inUse.keys()) {
       piece.push(id)
       if (piece.length < PIECE) continue
       take()
       await nextTurn()
     }
     take()
+    // Of those that nobody has used none is fuller than another: any of them will do where there is room.
+    for (const id of limits.keys()) {
+      if (best.length >= this.#max) break
+      if (!inUse.has(id)) best.push({ id, share: 0 })
+    }
     this.#chosen = best
       .sort((a, b) => b.share - a.share)
       .slice(0, this.#max)

@@ -20,7 +20,12 @@ function event(fields: Partial<UsageEvent> = {}): UsageEvent {
 
 function metricsOf(here = world(), shownMax?: number) {
   const limits = new FullestLimits(
-    { limits: here.store.limits, readAll: here.ledger.readAll.bind(here.ledger), clock: here.clock },
+    {
+      limits: here.store.limits,
+      inUse: here.ledger.inUse,
+      readAll: here.ledger.readAll.bind(here.ledger),
+      clock: here.clock,
+    },
     shownMax,
   )
   return new Metrics({
@@ -221,4 +226,21 @@ test('the dashboard and the alert rules that are shipped ask for metrics that ex
   for (const name of known) {
     if (name.startsWith('bursar_')) assert.ok(dashboard.includes(name), `no panel shows ${name}`)
   }
+})
+
+test('the fullest limits are looked for among those in use; where these are few, any others stand beside them', async () => {
+  const here = world()
+  const limits = Array.from({ length: 20 }, () => here.limit({ metric: 'requests', max: 10n }))
+  const used = limits.slice(15)
+  for (const [n, { id }] of used.entries()) here.ledger.correct(id, BigInt(n + 1), here.clock.now())
+  const readAll = here.ledger.readAll.bind(here.ledger)
+  const look = async (max: number) => {
+    const inUse = new Map(used.map(({ id }) => [id, null]))
+    const parts = { limits: here.store.limits, inUse, readAll, clock: here.clock }
+    return (await new FullestLimits(parts, max).look()).map(({ limit }) => limit.id)
+  }
+  const fullest = used.map(({ id }) => id).toReversed()
+  assert.deepEqual(await look(3), fullest.slice(0, 3))
+  const shown = await look(8)
+  assert.deepEqual([shown.slice(0, 5), new Set(shown).size], [fullest, 8])
 })
