@@ -20,6 +20,7 @@ export async function loadStore({ books, governance, log }: LoadParts): Promise<
     db: books.database.db,
     secrets: books.secrets,
     targets: {
+      expect: (kind, count) => store.reserve(kind, count),
       entities: (changes) => store.apply(changes, clock.now()),
       addresses: (seen) => governance.addresses.load(seen),
       meter: (limitId, state) => ledger.restore(limitId, state),

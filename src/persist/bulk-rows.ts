@@ -5,15 +5,15 @@
  * however many rows have it, and what was read is shared by their entities.
  */
 import { type CompiledQuery, type Kysely, sql } from 'kysely'
-import pg from 'pg'
 import type { Limit, VirtualKey } from '../store/entities.ts'
 import { anchoredAt } from '../units/window.ts'
-import { parseTimestamptz } from './column-types.ts'
+import { parseTimestamptz, textsOf } from './column-types.ts'
 import { limitFromRow, scopeFrom } from './limit-rows.ts'
+import { fieldsOfRecord } from './record-text.ts'
 import { virtualKeyFromRow } from './rows.ts'
 import type { Row, Tables } from './tables.ts'
 
-/** A limit's own columns, and in `rest` the others, as Postgres writes an array of texts. */
+/** A limit's own columns, and in `rest` the others, as Postgres writes a record. */
 export interface BulkLimit extends Pick<Row<'limits'>, 'id' | 'scope_id' | 'created_at'> {
   readonly max: bigint
   /** Null where it is the same as `created_at`: what does not come takes no time. */
@@ -26,8 +26,8 @@ export function bulkLimits(db: Kysely<Tables>): CompiledQuery<BulkLimit> {
   return sql<BulkLimit>`
     select id, scope_id, coalesce(max_nano_usd, max_count) as max, created_at,
       nullif(updated_at, created_at) as updated_at, nullif(anchor_at, created_at) as anchor_at,
-      array[managed_by, scope_kind, metric, "window", align, timezone, provider, model, mode, alert_at::text, count_number::text,
-        override_max_nano_usd::text, override_max_count::text, override_until::text]::text as rest
+      row(managed_by, scope_kind, metric, "window", align, timezone, provider, model, mode, alert_at, count_number,
+        override_max_nano_usd, override_max_count, override_until)::text as rest
     from limits`.compile(db)
 }
 
@@ -45,8 +45,8 @@ export function bulkKeys(db: Kysely<Tables>): CompiledQuery<BulkKey> {
   return sql<BulkKey>`
     select id, name, hash, key_start, user_id, team_id, customer_id, expires_at, created_at,
       nullif(updated_at, created_at) as updated_at,
-      array[managed_by, active::text, access::text, allowed_ips::text, passthrough::text, metadata::text, rotated_at::text,
-        previous_hash, previous_until::text]::text as rest
+      row(managed_by, active, access, allowed_ips, passthrough, metadata, rotated_at, previous_hash, previous_until)::text
+        as rest
     from virtual_keys`.compile(db)
 }
 
@@ -110,7 +110,7 @@ class Alike<R extends { readonly rest: string }, E> {
 /** The row that `limitFromRow` knows. */
 function wholeLimit({ rest, max, created_at, ...own }: BulkLimit): Row<'limits'> {
   const [managed_by, scope_kind, metric, window, align, timezone, provider, model, mode, alerts, count, ...override] =
-    textsOf(rest)
+    fieldsOfRecord(rest)
   const [overrideNanoUsd, overrideCount, overrideUntil] = override
   // The checks of the table are what these types say.
   const texts = { managed_by, scope_kind, metric, window, align, timezone, provider, model, mode } as Row<'limits'>
@@ -122,7 +122,7 @@ function wholeLimit({ rest, max, created_at, ...own }: BulkLimit): Row<'limits'>
     anchor_at: own.anchor_at ?? created_at,
     max_nano_usd: metric === 'cost' ? max : null,
     max_count: metric === 'cost' ? null : max,
-    alert_at: textsOf(alerts ?? '{}') as string[],
+    alert_at: textsOf(alerts ?? '{}'),
     count_number: Number(count),
     override_max_nano_usd: mapped(overrideNanoUsd, BigInt),
     override_max_count: mapped(overrideCount, BigInt),
@@ -133,16 +133,16 @@ function wholeLimit({ rest, max, created_at, ...own }: BulkLimit): Row<'limits'>
 /** The row that `virtualKeyFromRow` knows. */
 function wholeKey({ rest, created_at, ...own }: BulkKey): Row<'virtual_keys'> {
   const [managed_by, active, access, allowedIps, passthrough, metadata, rotatedAt, previous_hash, previousUntil] =
-    textsOf(rest)
+    fieldsOfRecord(rest)
   return {
     ...own,
     created_at,
     updated_at: own.updated_at ?? created_at,
     managed_by: managed_by as Row<'virtual_keys'>['managed_by'],
-    active: active === 'true',
+    active: active === 't',
     access: mapped(access, JSON.parse),
-    allowed_ips: mapped(allowedIps, textsOf) as string[] | null,
-    passthrough: passthrough === 'true',
+    allowed_ips: mapped(allowedIps, textsOf),
+    passthrough: passthrough === 't',
     metadata: JSON.parse(metadata ?? '{}') as Row<'virtual_keys'>['metadata'],
     rotated_at: mapped(rotatedAt, parseTimestamptz),
     previous_hash: previous_hash ?? null,
@@ -154,9 +154,3 @@ function wholeKey({ rest, created_at, ...own }: BulkKey): Row<'virtual_keys'> {
 function mapped<T>(text: string | null | undefined, read: (text: string) => T): T | null {
   return text == null ? null : read(text)
 }
-
-/** `text[]`, which pg has no name for. */
-const TEXT_ARRAY: number = 1_009
-const textsOf = pg.types.getTypeParser(TEXT_ARRAY as typeof pg.types.builtins.TEXT) as (
-  text: string,
-) => readonly (string | null)[]

@@ -57,5 +57,11 @@ function twoDigits(text: string, at: number): number {
   return (text.charCodeAt(at) - ZERO) * 10 + text.charCodeAt(at + 1) - ZERO
 }
 
+/** `text[]`, which pg has no name for. */
+const TEXT_ARRAY: number = 1_009
+
+/** The elements of a `text[]` without nulls. */
+export const textsOf = pg.types.getTypeParser(TEXT_ARRAY as typeof TIMESTAMPTZ) as (text: string) => string[]
+
 /** What a BIGINT column holds at most, as text for SQL: sums on observed limits stop there, as the meters do. */
 export const BIGINT_MAX = sql.raw('9223372036854775807')

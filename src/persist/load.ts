@@ -8,6 +8,7 @@ import { type CompiledQuery, type Kysely, sql, type Transaction } from 'kysely'
 import type { UserAddress } from '../auth/addresses.ts'
 import type { MeterState } from '../ledger/reading.ts'
 import type { Change, EntityByKind, EntityKind } from '../store/entities.ts'
+import type { PackedKind } from '../store/governance-store.ts'
 import { BulkRows, bulkKeys, bulkLimits } from './bulk-rows.ts'
 import { customerFromRow, priceFromRow, providerFromRow, teamFromRow, userFromRow } from './rows.ts'
 import type { Secrets } from './secrets.ts'
@@ -15,6 +16,8 @@ import type { Row, Tables } from './tables.ts'
 
 /** Who takes what is loaded, piece by piece, in this order. */
 export interface LoadTargets {
+  /** How many of a kind are coming. */
+  readonly expect?: (kind: PackedKind, count: number) => void
   /** Puts of entities, each after what it refers to. */
   readonly entities: (changes: readonly Change[]) => void
   /** Where users have been seen. */
@@ -62,6 +65,8 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
   const problems: LoadProblem[] = []
   const keys = await providerKeys(trx)
   const bulk = new BulkRows()
+  await expect('virtual_key', 'virtual_keys')
+  await expect('limit', 'limits')
   await put('customer', trx.selectFrom('customers').selectAll().compile(), customerFromRow)
   await put('team', trx.selectFrom('teams').selectAll().compile(), teamFromRow)
   await put('user', trx.selectFrom('users').selectAll().compile(), userFromRow)
@@ -78,6 +83,11 @@ export async function loadWithin(trx: Trx, { secrets, targets }: Omit<LoadOption
     for (const row of rows) targets.meter(row.limit_id, meterState(row))
   }
   return { counts, problems }
+
+  async function expect(kind: PackedKind, table: 'virtual_keys' | 'limits'): Promise<void> {
+    const { count } = await trx.selectFrom(table).select(sql<bigint>`count(*)`.as('count')).executeTakeFirstOrThrow()
+    targets.expect?.(kind, Number(count))
+  }
 
   async function put<K extends EntityKind, R extends { readonly id: string }>(
     kind: K,

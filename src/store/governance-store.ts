@@ -32,6 +32,9 @@ export interface StoreObserver extends LimitObserver {
   readonly userGone?: (userId: string) => void
 }
 
+/** What there may be millions of. */
+export type PackedKind = 'virtual_key' | 'limit'
+
 /** What the store does with a table. */
 interface Table<E> extends ReadonlyMap<string, E> {
   set(id: string, entity: E): unknown
@@ -39,7 +42,6 @@ interface Table<E> extends ReadonlyMap<string, E> {
 }
 
 export class GovernanceStore {
-  /** Of keys and limits there may be millions. */
   readonly #tables = {
     customer: new Map<string, Customer>(),
     team: new Map<string, Team>(),
@@ -92,6 +94,11 @@ export class GovernanceStore {
 
   get prices(): ReadonlyMap<string, PriceOverride> {
     return this.#tables.price
+  }
+
+  /** So many are about to come. */
+  reserve(kind: PackedKind, count: number): void {
+    this.#tables[kind].reserve(count)
   }
 
   /** Takes a group of changes at once. `now` (ms) is when new limits begin to count. */

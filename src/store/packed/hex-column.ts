@@ -7,8 +7,10 @@
  */
 export type Words = Uint32Array
 
-const ONES = 0xffff_ffff
-/** What begins the words of a text that is not hexadecimal, or of none; the fourth word is its number. */
+/**
+ * So many words of zero begin what is not hexadecimal, or not there; the fourth word is its number. What is not there is all zeros, as the
+ * column was made: for a million keys without a team the memory is never touched.
+ */
 const STRANGE_WORDS = 3
 const NONE = 0
 
@@ -61,7 +63,10 @@ export class HexColumn {
 
   put(row: number, words: Words): void {
     const base = row * this.#width
-    for (let at = 0; at < this.#width; at += 1) this.#words[base + at] = words[at] as number
+    for (let at = 0; at < this.#width; at += 1) {
+      const word = words[at] as number
+      if (this.#words[base + at] !== word) this.#words[base + at] = word
+    }
   }
 
   read(row: number): string | null {
@@ -146,12 +151,11 @@ export class HexColumn {
   }
 
   #isStrange(words: Words, base: number): boolean {
-    return words[base] === ONES && words[base + 1] === ONES && words[base + 2] === ONES
+    return words[base] === 0 && words[base + 1] === 0 && words[base + 2] === 0
   }
 
   #strangeWords(number: number, tag: number): Words {
-    for (let at = 0; at < this.#digitWords; at += 1) this.#scratch[at] = at < STRANGE_WORDS ? ONES : 0
-    this.#scratch[STRANGE_WORDS] = number
+    for (let at = 0; at < this.#digitWords; at += 1) this.#scratch[at] = at === STRANGE_WORDS ? number : 0
     this.#tag(tag)
     return this.#scratch
   }

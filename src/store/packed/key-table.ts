@@ -83,6 +83,11 @@ export class KeyTable extends PackedTable<VirtualKey> {
     return rotated === undefined ? undefined : this.at(rotated)
   }
 
+  override reserve(rows: number): void {
+    super.reserve(rows)
+    this.#byHash.reserve(rows)
+  }
+
   protected override grow(rows: number): void {
     for (const column of [this.#hashes, this.#users, this.#teams, this.#customers]) column.grow(rows)
     this.#form = grown(this.#form, rows)

@@ -34,6 +34,12 @@ export abstract class PackedTable<E extends { readonly id: string }> implements 
     return this.#size
   }
 
+  /** Makes room for `rows`, and some that may follow, at once: to grow step by step copies everything again and again. */
+  reserve(rows: number): void {
+    this.#index.reserve(rows)
+    if (rows > this.#capacity) this.#grow(rows + (rows >> 3))
+  }
+
   has(id: string): boolean {
     return this.#rowOf(id) !== -1
   }
@@ -113,12 +119,14 @@ export abstract class PackedTable<E extends { readonly id: string }> implements 
 
   #take(): number {
     const row = this.#free.pop() ?? this.#rows++
-    if (row >= this.#capacity) {
-      this.#capacity = Math.max(ROWS_MIN, this.#capacity * 2)
-      this.#ids.grow(this.#capacity)
-      this.grow(this.#capacity)
-    }
+    if (row >= this.#capacity) this.#grow(Math.max(ROWS_MIN, this.#capacity * 2))
     return row
+  }
+
+  #grow(rows: number): void {
+    this.#capacity = rows
+    this.#ids.grow(rows)
+    this.grow(rows)
   }
 }
 

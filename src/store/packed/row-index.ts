@@ -20,6 +20,13 @@ export class RowIndex {
     this.#column = column
   }
 
+  /** Makes room for `rows` at once. */
+  reserve(rows: number): void {
+    let cells = this.#mask + 1
+    while (rows * CELLS_PER_ROW >= cells) cells *= 2
+    if (cells > this.#mask + 1) this.#grow(cells)
+  }
+
   /** A row with these words; -1 where there is none. */
   find(words: Words | null): number {
     if (words === null) return -1
@@ -34,7 +41,7 @@ export class RowIndex {
   /** Takes in a row that has been written. */
   add(row: number): void {
     this.#size += 1
-    if (this.#size * CELLS_PER_ROW > this.#mask) this.#grow()
+    if (this.#size * CELLS_PER_ROW > this.#mask) this.#grow(2 * (this.#mask + 1))
     this.#place(row + 1, this.#column.hashAt(row))
   }
 
@@ -75,10 +82,10 @@ export class RowIndex {
     this.#cells[2 * at + 1] = hash
   }
 
-  #grow(): void {
+  #grow(to: number): void {
     const cells = this.#cells
-    this.#cells = new Uint32Array(2 * cells.length)
-    this.#mask = cells.length - 1
+    this.#cells = new Uint32Array(2 * to)
+    this.#mask = to - 1
     for (let at = 0; at < cells.length; at += 2) {
       if (cells[at] !== 0) this.#place(cells[at] as number, cells[at + 1] as number)
     }
