@@ -87,10 +87,12 @@ onBothDatabases(
     await program.admin('POST', '/users', { name: 'ben' })
     assert.equal(await program.stop(), 0, program.output())
     const again = await startProgram(t, { dataDir: program.dataDir, env })
-    const lines = again.output().split('\n')
-    const lineOf = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line))
-    const loaded = lineOf(/"user":2,.*"msg":"governance store loaded"/)
-    assert.ok(loaded >= 0 && loaded < lineOf(/"msg":"Server listening/), again.output())
+    await eventually(() => {
+      const lines = again.output().split('\n')
+      const lineOf = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line))
+      const loaded = lineOf(/"user":2,.*"msg":"governance store loaded"/)
+      assert.ok(loaded >= 0 && loaded < lineOf(/"msg":"Server listening/), again.output())
+    })
     const { user } = (await ownKey(again, key)) as unknown as { user: { name: string } }
     assert.equal(user.name, 'ada')
   },
