@@ -30,6 +30,15 @@ const GOVERNING: ReadonlySet<string> = new Set([
   'partial_images',
   'response_format',
   'stream_format',
+  'tools',
+  'fallbacks',
+  'multi_agent',
+  'moderation',
+  'plugins',
+  'search_parameters',
+  'deferred',
+  'thread',
+  'context_management',
 ])
 
 /** Governing fields of the Gemini format, whose parser takes camelCase and snake_case for the same field. */

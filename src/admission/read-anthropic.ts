@@ -3,8 +3,9 @@
  */
 import type { BodyReader } from './body-reader.ts'
 import { isObject } from './read-body.ts'
-import { ASSUMED_WEB_SEARCHES, compaction, refuseFallbacks, SEARCHES_MAX } from './read-openai.ts'
+import { ASSUMED_WEB_SEARCHES, compaction, SEARCHES_MAX } from './read-openai.ts'
 import type { Reading } from './reading.ts'
+import { refuseFields } from './refused-fields.ts'
 import { toolModels } from './tool-models.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
@@ -20,7 +21,7 @@ export function readAnthropic(
   pathModel: string | null,
 ): Reading {
   body.checkCeilings()
-  refuseFallbacks(body)
+  refuseFields(body)
   const messages = body.list('messages')
   for (const message of messages) weighBlocks(fieldOf(message, 'content'), weight)
   const system = body.any('system')

@@ -7,6 +7,7 @@ import { snakeCase } from './ambiguity.ts'
 import type { BodyReader } from './body-reader.ts'
 import { isObject, type JsonObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
+import { refuseRouting } from './refused-fields.ts'
 import { objectsIn, type Weight } from './weight.ts'
 
 export type GoogleEndpoint =
@@ -66,6 +67,7 @@ function lastPart(model: string): string {
 function readConfig(body: BodyReader): { outputCeiling: number | null; choices: number } {
   const name = body.has('generationConfig') ? 'generationConfig' : 'generation_config'
   const config = body.nested(name)
+  refuseRouting(config)
   const either = (camelCase: string) => config.count(camelCase) ?? config.count(snakeCase(camelCase))
   return { outputCeiling: either('maxOutputTokens'), choices: either('candidateCount') ?? 1 }
 }

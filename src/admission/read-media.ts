@@ -7,6 +7,7 @@
 import { TOKENS_PER_AUDIO_SECOND } from '../usage/usage.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Reading } from './reading.ts'
+import { refuseFields } from './refused-fields.ts'
 
 export type MediaEndpoint =
   | 'image_generations'
@@ -41,6 +42,7 @@ export function readMedia(endpoint: MediaEndpoint, body: BodyReader, pathModel: 
     messages: 1,
   }
   body.checkCeilings()
+  refuseFields(body)
   switch (endpoint) {
     case 'image_generations':
     case 'image_edits':

@@ -5,6 +5,7 @@
 import type { BodyReader } from './body-reader.ts'
 import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
+import { refuseFields } from './refused-fields.ts'
 import type { StoredReference } from './request-facts.ts'
 import { toolModels } from './tool-models.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
@@ -39,7 +40,7 @@ export function readOpenai(
   const modelField = pathModel === null && assumed === null ? 'model' : null
   const common = { requestedModel: model, modelField, asksForUsage: false, ...body.words('service_tier') }
   body.checkCeilings()
-  refuseFallbacks(body)
+  refuseFields(body)
   const nothing = { stream: false, producesOutput: false, outputCeiling: null, choices: 1 }
   const asksForUsage = readStreamOptions(body)
   switch (endpoint) {
@@ -56,15 +57,6 @@ export function readOpenai(
       return { ...common, ...nothing, messages: countInputs(body.any('input')) }
     case 'rerank':
       return { ...common, ...nothing, messages: 1 + body.list('documents').length }
-  }
-}
-
-/** A list of models to fall back to would reach models that nobody has checked (F20). */
-export function refuseFallbacks(body: BodyReader): void {
-  for (const name of ['models', 'fallbacks']) {
-    if (body.has(name)) {
-      body.reject(name, `The field "${name}" is not taken: name one model; falling back is the gateway’s business.`)
-    }
   }
 }
 

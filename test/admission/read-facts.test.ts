@@ -76,6 +76,50 @@ describe('model and headers', () => {
     assert.equal(paramOf('messages', { body: { model: 'a', messages: [], fallbacks: 'default' } }), 'fallbacks')
   })
 
+  test('F20 what reaches other models of a provider, or has no bound or report, is refused by its name', () => {
+    const asked: readonly [string, unknown][] = [
+      ['multi_agent', { enabled: true, max_concurrent_subagents: 100 }],
+      ['moderation', { model: 'gpt-6-astra' }],
+      ['data_sources', [{ type: 'azure_search', parameters: { embedding_dependency: { deployment_name: 'e' } } }]],
+      ['plugins', [{ id: 'response-healing' }, { id: 'fusion', model: 'b' }]],
+      ['preset', 'dear'],
+      ['safety_model', 'b'],
+      ['compound_custom', { models: { answering_model: 'b' } }],
+      ['search_parameters', { mode: 'auto' }],
+      ['deferred', true],
+      ['providerOptions', { gateway: { models: ['b'] } }],
+    ]
+    for (const [name, value] of asked) {
+      for (const endpoint of ['chat', 'responses'] as const) {
+        assert.equal(paramOf(endpoint, { body: { model: 'a', [name]: value } }), name)
+      }
+    }
+    const innocent = {
+      multi_agent: { enabled: false },
+      moderation: { model: 'omni-moderation-latest' },
+      plugins: [{ id: 'response-healing' }],
+      search_parameters: { mode: 'off' },
+      deferred: false,
+      providerOptions: { openai: {} },
+      preset: null,
+    }
+    factsOf('responses', { body: { model: 'a', ...innocent } })
+    factsOf('image_generations', { body: { model: 'a', moderation: 'low' } })
+    assert.equal(paramOf('image_generations', { body: { model: 'a', models: ['b'] } }), 'models')
+    for (const thread of [{ type: 'create' }, { type: 'continue', previous_message_id: 'msg_1' }]) {
+      assert.equal(paramOf('messages', { body: { model: 'a', messages: [], thread } }), 'thread')
+    }
+    const routed = { generationConfig: { routingConfig: { manualMode: { modelName: 'b' } } } }
+    assert.equal(paramOf('generate_content', { body: routed }), 'generationConfig.routingConfig')
+    const snake = { generation_config: { model_selection_config: {} } }
+    assert.equal(paramOf('generate_content', { body: snake }), 'generation_config.model_selection_config')
+  })
+
+  test('a field that is refused or lists tools cannot be given twice, for two parsers', () => {
+    assert.equal(paramOf('responses', { body: '{"model":"a","tools":[],"tools":[]}' }), 'tools')
+    assert.equal(paramOf('messages', { body: '{"model":"a","Thread":{}}' }), 'thread')
+  })
+
   test('F20 models that a provider may call as tools are read, wherever the tools stand', () => {
     const image = { type: 'image_generation', model: 'gpt-image-2', quality: 'low' }
     const read = (endpoint: Endpoint, body: object) => factsOf(endpoint, { body: { model: 'm', ...body } }).toolModels
