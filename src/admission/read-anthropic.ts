@@ -2,7 +2,7 @@
  * Reads requests of the Anthropic format: messages, and the counting of their tokens.
  */
 import type { BodyReader } from './body-reader.ts'
-import { isObject } from './read-body.ts'
+import { isObject, type JsonObject } from './read-body.ts'
 import { ASSUMED_WEB_SEARCHES, compaction, SEARCHES_MAX } from './read-openai.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
@@ -23,9 +23,11 @@ export function readAnthropic(
   body.checkCeilings()
   refuseFields(body)
   const messages = body.list('messages')
-  for (const message of messages) weighBlocks(fieldOf(message, 'content'), weight)
+  // Tools may be given in the middle of a conversation, too.
+  const added: JsonObject[] = []
+  for (const message of messages) weighBlocks(fieldOf(message, 'content'), weight, added)
   const system = body.any('system')
-  const tools = body.list('tools')
+  const tools = [...body.list('tools'), ...added]
   if (tools.some(isServerTool) || body.has('mcp_servers') || body.has('container')) weight.stored = true
   const counting = endpoint === 'count_tokens'
   return {
@@ -38,7 +40,7 @@ export function readAnthropic(
     choices: 1,
     ...(counting ? {} : body.words('service_tier', 'speed', 'inference_geo')),
     ...(counting ? {} : searches(tools)),
-    ...(counting ? {} : toolModels(body)),
+    ...(counting ? {} : toolModels(body, added)),
     ...compaction(fieldOf(body.any('context_management'), 'edits'), /^compact_/),
     messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
   }
@@ -60,7 +62,8 @@ function isServerTool(tool: unknown): boolean {
   return isObject(tool) && typeof tool.type === 'string' && !CLIENT_TOOL.test(tool.type)
 }
 
-function weighBlocks(blocks: unknown, weight: Weight): void {
+/** @param added takes the tools that the blocks define */
+function weighBlocks(blocks: unknown, weight: Weight, added: JsonObject[]): void {
   for (const block of objectsIn(blocks)) {
     switch (block.type) {
       case 'image':
@@ -79,6 +82,14 @@ function weighBlocks(blocks: unknown, weight: Weight): void {
           else if (part.type === 'document') weighSource(part.source, weight)
         }
         break
+      case 'web_fetch_tool_result':
+        weighSource(fieldOf(fieldOf(block.content, 'content'), 'source'), weight)
+        break
+      case 'tool_addition': {
+        const definition = fieldOf(block.tool, 'definition')
+        if (isObject(definition)) added.push(definition)
+        break
+      }
     }
   }
 }
@@ -90,7 +101,7 @@ function weighImage(source: unknown, weight: Weight): void {
   else weighSource(source, weight)
 }
 
-/** Where an image or document comes from. A document given as text or as content blocks stays text. */
+/** Where an image or document comes from. A document given as text stays text, one given as content blocks may have images. */
 function weighSource(source: unknown, weight: Weight): void {
   if (!isObject(source)) return
   switch (source.type) {
@@ -102,6 +113,9 @@ function weighSource(source: unknown, weight: Weight): void {
       break
     case 'file':
       weight.reference(source.file_id)
+      break
+    case 'content':
+      for (const part of objectsIn(source.content)) if (part.type === 'image') weighImage(part.source, weight)
       break
   }
 }

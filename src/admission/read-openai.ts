@@ -79,7 +79,11 @@ function readStreamOptions(body: BodyReader): boolean {
 
 function readChat(body: BodyReader, weight: Weight): Size {
   const messages = body.list('messages')
-  for (const message of messages) weighParts(fieldOf(message, 'content'), weight)
+  for (const message of messages) {
+    weighParts(fieldOf(message, 'content'), weight)
+    // What the model has said aloud before, which the provider keeps.
+    weight.reference(fieldOf(fieldOf(message, 'audio'), 'id'))
+  }
   if (body.has('web_search_options')) weight.stored = true
   return {
     outputCeiling: body.ceiling('max_completion_tokens', 'max_tokens'),
@@ -104,6 +108,8 @@ function readResponses(body: BodyReader, weight: Weight): Size {
   if (refersTo.length > 0) weight.stored = true
   const input = body.any('input')
   for (const item of objectsIn(input)) weighItem(item, weight)
+  const variables = fieldOf(body.any('prompt'), 'variables')
+  if (isObject(variables)) weighParts(Object.values(variables), weight)
   const items = Array.isArray(input) ? input.length : 1
   return {
     outputCeiling: body.ceiling('max_output_tokens'),
@@ -170,8 +176,14 @@ function countInputs(input: unknown): number {
 
 function readTools(body: BodyReader, weight: Weight): number {
   const tools = body.list('tools')
-  if (tools.some((tool) => isObject(tool) && !CLIENT_TOOLS.has(tool.type))) weight.stored = true
+  if (tools.some(isServerTool)) weight.stored = true
   return tools.length
+}
+
+function isServerTool(tool: unknown): boolean {
+  if (!isObject(tool)) return false
+  // A shell in one of the provider's containers is run there, and its output read again.
+  return !CLIENT_TOOLS.has(tool.type) || /^container_/.test(String(fieldOf(tool.environment, 'type')))
 }
 
 /** An item of the responses API's input. */

@@ -24,10 +24,17 @@ const TOOLS_MAX = 16
 
 type Tool = Readonly<Record<string, unknown>>
 
-/** Of the tools of a body, also of those that stand in its input. None = absent. */
-export function toolModels(body: BodyReader): { readonly toolModels?: readonly ToolModel[] } {
+/**
+ * Of the tools of a body, also of those that stand in its input. None = absent.
+ *
+ * @param added tools that stand elsewhere
+ */
+export function toolModels(
+  body: BodyReader,
+  added: readonly Tool[] = [],
+): { readonly toolModels?: readonly ToolModel[] } {
   const found: ToolModel[] = []
-  for (const tool of toolsOf(body)) {
+  for (const tool of [...toolsOf(body), ...added]) {
     const model = toolModel(tool, body)
     if (model !== null) found.push(model)
   }

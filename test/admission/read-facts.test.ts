@@ -138,6 +138,11 @@ describe('model and headers', () => {
     assert.deepEqual(read('messages', { messages: [], tools: [advisor] }), [
       { model: 'claude-opus-4-8', uses: 2, outputTokens: 900, besideTokens: 5_000 },
     ])
+    const addition = { type: 'tool_addition', tool: { type: 'tool_definition', definition: advisor } }
+    assert.deepEqual(
+      read('messages', { messages: [{ role: 'system', content: [addition] }] }),
+      read('messages', { messages: [], tools: [advisor] }),
+    )
     const schema = { type: 'object', model: 1 }
     assert.equal(
       read('chat', { tools: [{ type: 'function', function: { name: 'f', parameters: schema } }] }),
@@ -387,6 +392,14 @@ describe('what is priced apart', () => {
       ['messages', { model: 'm', messages: [], tools: [{ ...searching, max_uses: 3 }] }, 3],
       ['messages', { model: 'm', messages: [], tools: [{ ...searching, max_uses: -1 }] }, 5],
       ['messages', { model: 'm', messages: [], tools: [{ name: 'f' }] }, undefined],
+      [
+        'messages',
+        {
+          model: 'm',
+          messages: [user([{ type: 'tool_addition', tool: { type: 'tool_definition', definition: searching } }])],
+        },
+        5,
+      ],
     ]
     for (const [endpoint, body, webSearches] of rows) {
       assert.equal(factsOf(endpoint, { body }).webSearches, webSearches, JSON.stringify(body))
@@ -525,6 +538,23 @@ describe('size', () => {
         known(null),
       ],
       [
+        'messages',
+        {
+          messages: [
+            user([
+              {
+                type: 'document',
+                source: {
+                  type: 'content',
+                  content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: png } }],
+                },
+              },
+            ]),
+          ],
+        },
+        known(null),
+      ],
+      [
         'generate_content',
         { contents: [{ parts: [{ inlineData: { mimeType: 'image/png', data: png } }] }] },
         known(null),
@@ -549,6 +579,14 @@ describe('size', () => {
       ['chat', { messages: [user([{ type: 'file', file: { file_data: `data:application/pdf;base64,${pdf}` } }])] }],
       ['responses', { input: [user([{ type: 'input_file', filename: 'a.pdf', file_data: pdf }])] }],
       ['messages', { messages: [user([{ type: 'document', source }])] }],
+      [
+        'messages',
+        { messages: [user([{ type: 'web_fetch_tool_result', content: { content: { type: 'document', source } } }])] },
+      ],
+      [
+        'responses',
+        { prompt: { id: 'pmpt_1', variables: { file: { type: 'input_file', filename: 'a.pdf', file_data: pdf } } } },
+      ],
       ['generate_content', { contents: [{ parts: [{ inlineData: { mimeType: 'application/pdf', data: pdf } }] }] }],
     ]
     for (const [endpoint, fields] of rows) {
@@ -595,6 +633,8 @@ describe('size', () => {
       ['responses', { model: 'm', prompt: { id: 'pmpt_1' } }],
       ['responses', { model: 'm', input: 'a', tools: [{ type: 'web_search' }] }],
       ['responses', { model: 'm', input: 'a', tools: [{ type: 'file_search' }] }],
+      ['responses', { model: 'm', input: 'a', tools: [{ type: 'shell', environment: { type: 'container_auto' } }] }],
+      ['chat', { model: 'm', messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] }],
       ['responses', { model: 'm', input: [{ type: 'item_reference', id: 'i' }] }],
       ['responses', { model: 'm', input: [user([{ type: 'input_file', file_url: image }])] }],
       ['messages', { model: 'm', messages: [user([{ type: 'image', source: { type: 'url', url: image } }])] }],
@@ -613,7 +653,7 @@ describe('size', () => {
   test('tools that the client runs itself are not input we cannot see', () => {
     const rows: readonly [Endpoint, object][] = [
       ['chat', { model: 'm', tools: [{ type: 'function' }, { type: 'custom' }] }],
-      ['responses', { model: 'm', tools: [{ type: 'function' }, { type: 'apply_patch' }] }],
+      ['responses', { model: 'm', tools: [{ type: 'function' }, { type: 'apply_patch' }, { type: 'shell' }] }],
       ['messages', { model: 'm', tools: [{ name: 'f' }, { type: 'custom' }, { type: 'bash_20250124' }] }],
       ['generate_content', { tools: [{ functionDeclarations: [] }] }],
     ]
