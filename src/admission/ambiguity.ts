@@ -28,6 +28,8 @@ const GOVERNING: ReadonlySet<string> = new Set([
   'size',
   'quality',
   'partial_images',
+  'frame_count',
+  'output_format',
   'response_format',
   'stream_format',
   'tools',

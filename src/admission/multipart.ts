@@ -37,9 +37,12 @@ const GOVERNING: ReadonlySet<string> = new Set([
   'size',
   'quality',
   'partial_images',
+  'output_format',
+  'frame_count',
+  'svg',
   'service_tier',
 ])
-const NUMBERS: ReadonlySet<string> = new Set(['n', 'partial_images'])
+const NUMBERS: ReadonlySet<string> = new Set(['n', 'partial_images', 'frame_count'])
 
 const DASHES = '--'
 const HEADERS_END = Buffer.from('\r\n\r\n')

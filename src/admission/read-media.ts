@@ -17,9 +17,14 @@ export type MediaEndpoint =
   | 'transcriptions'
   | 'translations'
 
-/** Output tokens of the largest image of each quality (OpenAI's guide: 408, 1,584 and 6,240), rounded up; `auto` may be the best. */
-const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 500, medium: 1_700 }
-const IMAGE_TOKENS_MAX = 6_500
+/**
+ * Output tokens of an image of each quality in the standard sizes, rounded up: 6,240 at OpenAI's first model, 7,030 at its second. What
+ * the best two of the newest take is told nowhere.
+ */
+const IMAGE_TOKENS: Readonly<Record<string, number>> = { low: 500, medium: 1_800, xhigh: 14_200, max: 28_400 }
+const IMAGE_TOKENS_HIGH = 7_100
+/** A larger one takes more, at the most as its pixels do; none is larger than the largest, and the frames of a GIF, nine where the number is not taken, are one image. */
+const [STANDARD_PIXELS, PIXELS_MAX, FRAMES] = [1_536 * 1_024, 3_840 * 2_160, 9]
 /** Every preview of a streamed image costs so many. */
 const PARTIAL_IMAGE_TOKENS = 100
 /** More are not made, whatever is asked for. */
@@ -77,15 +82,28 @@ function imageTokens(body: BodyReader): number {
   if (body.has('svg') || body.any('output_format') === 'svg') {
     body.reject('output_format', 'Images as SVG are not supported by this gateway yet: a second model writes them.')
   }
-  return Math.max(1, body.count('n') ?? 1) * imageOutputTokens(body.any('quality'), body.count('partial_images'))
+  body.count('partial_images')
+  body.count('frame_count')
+  return Math.max(1, body.count('n') ?? 1) * imageOutputTokens(body.value)
 }
 
-/** Output tokens of one image of a quality, with its previews. */
-export function imageOutputTokens(quality: unknown, previews: unknown): number {
-  const each = (typeof quality === 'string' ? IMAGE_TOKENS[quality] : undefined) ?? IMAGE_TOKENS_MAX
-  return (
-    each + (typeof previews === 'number' && previews > 0 ? Math.min(previews, PREVIEWS_MAX) : 0) * PARTIAL_IMAGE_TOKENS
-  )
+/** Output tokens of one image as it is asked for, with its previews. */
+export function imageOutputTokens(asked: Readonly<Record<string, unknown>>): number {
+  const { quality, partial_images: previews, size, output_format: format, frame_count: frames } = asked
+  const each = (typeof quality === 'string' ? IMAGE_TOKENS[quality] : undefined) ?? IMAGE_TOKENS_HIGH
+  const pixels = pixelsIn(size) * (format === 'gif' ? Math.max(FRAMES, positive(frames) ?? 0) : 1)
+  const larger = Math.max(1, Math.min(pixels, PIXELS_MAX) / STANDARD_PIXELS)
+  return Math.ceil(each * larger) + Math.min(positive(previews) ?? 0, PREVIEWS_MAX) * PARTIAL_IMAGE_TOKENS
+}
+
+/** Of a size as OpenAI writes it; what is not written so is one of the standard ones, or the model's choice among them. */
+function pixelsIn(size: unknown): number {
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(String(size)) ?? []
+  return width === undefined ? STANDARD_PIXELS : Number(width) * Number(height)
+}
+
+function positive(value: unknown): number | null {
+  return typeof value === 'number' && value > 0 ? value : null
 }
 
 /** Characters as people count them: one outside the basic plane is one. */

@@ -67,7 +67,7 @@ function imageTool(tool: Tool, body: BodyReader): ToolModel {
   if (isObject(tool.svg) || tool.output_format === 'svg') {
     body.reject('tools', 'Images as SVG are not supported by this gateway yet: a second model writes them.')
   }
-  const outputTokens = imageOutputTokens(tool.quality, tool.partial_images)
+  const outputTokens = imageOutputTokens(tool)
   return {
     model: named(tool, body) ?? IMAGE_MODEL,
     uses: uses(body.count('max_tool_calls')),

@@ -34,6 +34,12 @@ test('a form is read alike in whatever pieces it arrives', () => {
   }
 })
 
+test('F05 a form says what kind of image is made of how many frames', () => {
+  const result = read(field('output_format', 'gif') + field('frame_count', '12') + field('svg', '{}') + END)
+  assert.ok(result.ok)
+  assert.deepEqual(result.value.value, { output_format: 'gif', frame_count: 12, svg: '{}' })
+})
+
 const REFUSED: readonly (readonly [what: string, form: string | Buffer])[] = [
   ['no part at all', ''],
   ['no end', field('model', 'a')],
@@ -49,6 +55,7 @@ const REFUSED: readonly (readonly [what: string, form: string | Buffer])[] = [
   ['the model as a list', field('model[]', 'a') + END],
   ['the model with a key', field('model[0]', 'a') + END],
   ['the model as an object', field('model.x', 'a') + END],
+  ['the author of an SVG with a key', field('svg[model]', 'a') + END],
   ['the model as a file', part('Content-Disposition: form-data; name="model"; filename="m"', 'a') + END],
   ['the model as an encoded file', part(`Content-Disposition: form-data; name="model"; filename*=utf-8''m`, 'a') + END],
   [

@@ -127,7 +127,7 @@ describe('model and headers', () => {
     assert.deepEqual(read('responses', { tools: [image] }), one)
     assert.deepEqual(read('responses', { tools: [], input: [{ type: 'tool_search_output', tools: [image] }] }), one)
     const [unnamed] = read('responses', { tools: [{ type: 'image_generation' }], max_tool_calls: 3 }) ?? []
-    assert.deepEqual([unnamed?.model.startsWith('gpt-image-'), unnamed?.uses, unnamed?.outputTokens], [true, 3, 6_500])
+    assert.deepEqual([unnamed?.model.startsWith('gpt-image-'), unnamed?.uses, unnamed?.outputTokens], [true, 3, 7_100])
     const advisor = {
       type: 'advisor_20260301',
       name: 'advisor',
@@ -166,6 +166,31 @@ describe('model and headers', () => {
     ]
     for (const [endpoint, body, param] of rows) {
       assert.equal(paramOf(endpoint, { body: { model: 'a', ...body } }), param, JSON.stringify(body).slice(0, 90))
+    }
+  })
+
+  test('F05 images that are made are held by quality, size and frames', () => {
+    const rows: readonly [object, number][] = [
+      [{ quality: 'low', n: 2 }, 1_000],
+      [{ quality: 'medium', size: '1024x1024' }, 1_800],
+      [{ quality: 'auto', size: 'auto' }, 7_100],
+      [{ quality: 'xhigh', size: '1536x1024' }, 14_200],
+      [{ quality: 'max' }, 28_400],
+      // 3,840 × 2,160 pixels are 5.2734 times 1,536 × 1,024
+      [{ quality: 'high', size: '3840x2160' }, 37_442],
+      [{ quality: 'high', size: '9999x9999' }, 37_442],
+      // Nine frames of 768 × 768: 3.375 times
+      [{ quality: 'low', size: '768x768', output_format: 'gif' }, 1_688],
+      [{ quality: 'low', size: '768x768', output_format: 'gif', frame_count: 12 }, 2_250],
+      [{ quality: 'low', size: '768x768', frame_count: 12, partial_images: 2 }, 700],
+    ]
+    for (const [asked, tokens] of rows) {
+      const body = { model: 'gpt-image-2', prompt: 'a', ...asked }
+      assert.equal(factsOf('image_generations', { body }).flatOutputTokens, tokens, JSON.stringify(asked))
+      if ('n' in asked) continue
+      const tools = [{ type: 'image_generation', ...asked }]
+      const [tool] = factsOf('responses', { body: { model: 'm', tools } }).toolModels ?? []
+      assert.equal(tool?.outputTokens, tokens, JSON.stringify(asked))
     }
   })
 
