@@ -139,12 +139,16 @@ function overlaid(override: PriceOverride, listed: RateCard | null): RateCard {
       input: inputPerMillion ?? rates?.input ?? 0n,
       output: outputPerMillion ?? rates?.output ?? 0n,
       cacheRead: cacheReadPerMillion ?? own?.cacheRead,
+      cacheReadAudio: cacheReadPerMillion === null ? own?.cacheReadAudio : undefined,
+      cacheReadImage: cacheReadPerMillion === null ? own?.cacheReadImage : undefined,
       cacheWrite: cacheWritePerMillion ?? own?.cacheWrite,
       cacheWrite1h: cacheWritePerMillion === null ? own?.cacheWrite1h : undefined,
       inputAudio: own?.inputAudio,
       outputAudio: outputPerMillion === null ? rates?.outputAudio : undefined,
       inputImage: own?.inputImage,
       outputImage: outputPerMillion === null ? rates?.outputImage : undefined,
+      inputVideo: own?.inputVideo,
+      outputVideo: outputPerMillion === null ? rates?.outputVideo : undefined,
       reasoning: outputPerMillion === null ? rates?.reasoning : undefined,
     })
   }

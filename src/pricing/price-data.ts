@@ -139,12 +139,16 @@ const PARTS: Readonly<Record<keyof KnownRates, string>> = {
   input: 'input_mtok',
   output: 'output_mtok',
   cacheRead: 'cache_read_mtok',
+  cacheReadAudio: 'cache_audio_read_mtok',
+  cacheReadImage: 'cache_image_read_mtok',
   cacheWrite: 'cache_write_mtok',
   cacheWrite1h: 'cache_write_1h_mtok',
   inputAudio: 'input_audio_mtok',
   outputAudio: 'output_audio_mtok',
   inputImage: 'input_image_mtok',
   outputImage: 'output_image_mtok',
+  inputVideo: 'input_video_mtok',
+  outputVideo: 'output_video_mtok',
   reasoning: 'output_reasoning_mtok',
 }
 const PER_REQUEST = 'requests_kcount'
@@ -198,12 +202,16 @@ function compileRates(prices: ModelPrice, above: number | null): ReturnType<type
     input: rate('input') ?? 0n,
     output: rate('output') ?? 0n,
     cacheRead: rate('cacheRead'),
+    cacheReadAudio: rate('cacheReadAudio'),
+    cacheReadImage: rate('cacheReadImage'),
     cacheWrite: rate('cacheWrite'),
     cacheWrite1h: rate('cacheWrite1h'),
     inputAudio: rate('inputAudio'),
     outputAudio: rate('outputAudio'),
     inputImage: rate('inputImage'),
     outputImage: rate('outputImage'),
+    inputVideo: rate('inputVideo'),
+    outputVideo: rate('outputVideo'),
     reasoning: rate('reasoning'),
   })
 }

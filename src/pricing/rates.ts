@@ -14,12 +14,16 @@ export interface Rates {
   readonly input: bigint
   readonly output: bigint
   readonly cacheRead: bigint
+  readonly cacheReadAudio: bigint
+  readonly cacheReadImage: bigint
   readonly cacheWrite: bigint
   readonly cacheWrite1h: bigint
   readonly inputAudio: bigint
   readonly outputAudio: bigint
   readonly inputImage: bigint
   readonly outputImage: bigint
+  readonly inputVideo: bigint
+  readonly outputVideo: bigint
   readonly reasoning: bigint
 }
 
@@ -28,12 +32,16 @@ export interface KnownRates {
   readonly input: bigint
   readonly output: bigint
   readonly cacheRead?: bigint | undefined
+  readonly cacheReadAudio?: bigint | undefined
+  readonly cacheReadImage?: bigint | undefined
   readonly cacheWrite?: bigint | undefined
   readonly cacheWrite1h?: bigint | undefined
   readonly inputAudio?: bigint | undefined
   readonly outputAudio?: bigint | undefined
   readonly inputImage?: bigint | undefined
   readonly outputImage?: bigint | undefined
+  readonly inputVideo?: bigint | undefined
+  readonly outputVideo?: bigint | undefined
   readonly reasoning?: bigint | undefined
 }
 
@@ -44,12 +52,16 @@ export function ratesOf(known: KnownRates): Rates {
     input,
     output,
     cacheRead: known.cacheRead ?? input,
+    cacheReadAudio: known.cacheReadAudio ?? known.cacheRead ?? known.inputAudio ?? input,
+    cacheReadImage: known.cacheReadImage ?? known.cacheRead ?? known.inputImage ?? input,
     cacheWrite,
     cacheWrite1h: known.cacheWrite1h ?? cacheWrite,
     inputAudio: known.inputAudio ?? input,
     outputAudio: known.outputAudio ?? output,
     inputImage: known.inputImage ?? input,
     outputImage: known.outputImage ?? output,
+    inputVideo: known.inputVideo ?? input,
+    outputVideo: known.outputVideo ?? output,
     reasoning: known.reasoning ?? output,
   }
 }
@@ -129,28 +141,39 @@ function productsOf(usage: Usage, rates: Rates): bigint {
     if (taken > 0) sum += BigInt(taken) * rate
     return available - taken
   }
-  if (usage.cacheReadTokens > 0) input = take(usage.cacheReadTokens, input, rates.cacheRead)
+  const cachedAudio = Math.min(usage.cacheReadAudioTokens, usage.cacheReadTokens)
+  const cachedImage = Math.min(usage.cacheReadImageTokens, usage.cacheReadTokens - cachedAudio)
+  if (usage.cacheReadTokens > 0) {
+    input = take(cachedAudio, input, rates.cacheReadAudio)
+    input = take(cachedImage, input, rates.cacheReadImage)
+    input = take(usage.cacheReadTokens - cachedAudio - cachedImage, input, rates.cacheRead)
+  }
   if (usage.cacheWriteTokens > 0) {
     const hour = Math.min(usage.cacheWrite1hTokens, usage.cacheWriteTokens)
     input = take(hour, input, rates.cacheWrite1h)
     input = take(usage.cacheWriteTokens - hour, input, rates.cacheWrite)
   }
-  if (usage.inputAudioTokens > 0) input = take(usage.inputAudioTokens, input, rates.inputAudio)
-  if (usage.inputImageTokens > 0) input = take(usage.inputImageTokens, input, rates.inputImage)
+  if (usage.inputAudioTokens > 0) input = take(usage.inputAudioTokens - cachedAudio, input, rates.inputAudio)
+  if (usage.inputImageTokens > 0) input = take(usage.inputImageTokens - cachedImage, input, rates.inputImage)
+  if (usage.inputVideoTokens > 0) input = take(usage.inputVideoTokens, input, rates.inputVideo)
   if (usage.outputAudioTokens > 0) output = take(usage.outputAudioTokens, output, rates.outputAudio)
   if (usage.outputImageTokens > 0) output = take(usage.outputImageTokens, output, rates.outputImage)
+  if (usage.outputVideoTokens > 0) output = take(usage.outputVideoTokens, output, rates.outputVideo)
   if (usage.reasoningTokens > 0) output = take(usage.reasoningTokens, output, rates.reasoning)
   take(input, input, rates.input)
   take(output, output, rates.output)
   return sum
 }
 
-function dearestInput({ input, cacheRead, cacheWrite, cacheWrite1h, inputAudio, inputImage }: Rates): bigint {
-  return dearest(input, cacheRead, cacheWrite, cacheWrite1h, inputAudio, inputImage)
+function dearestInput(rates: Rates): bigint {
+  const { input, cacheRead, cacheReadAudio, cacheReadImage, cacheWrite, cacheWrite1h } = rates
+  const { inputAudio, inputImage, inputVideo } = rates
+  const cached = dearest(cacheRead, cacheReadAudio, cacheReadImage, cacheWrite, cacheWrite1h)
+  return dearest(input, cached, inputAudio, inputImage, inputVideo)
 }
 
-function dearestOutput({ output, outputAudio, outputImage, reasoning }: Rates): bigint {
-  return dearest(output, outputAudio, outputImage, reasoning)
+function dearestOutput({ output, outputAudio, outputImage, outputVideo, reasoning }: Rates): bigint {
+  return dearest(output, outputAudio, outputImage, outputVideo, reasoning)
 }
 
 function dearest(...rates: readonly bigint[]): bigint {

@@ -171,22 +171,38 @@ export function googleUsage(usage: JsonObject): Usage | null {
   const thoughts = count(usage.thoughtsTokenCount) ?? 0
   const answered = (count(usage.candidatesTokenCount) ?? 0) + thoughts
   const outputTokens = Math.max(answered, (count(usage.totalTokenCount) ?? 0) - inputTokens)
+  const { promptTokensDetails: given, toolUsePromptTokensDetails: found, cacheTokensDetails: cached } = usage
+  const made = usage.candidatesTokensDetails
+  const cacheReadTokens = part(usage.cachedContentTokenCount, inputTokens)
   return {
     ...NO_USAGE,
     inputTokens,
     outputTokens,
-    cacheReadTokens: part(usage.cachedContentTokenCount, inputTokens),
+    cacheReadTokens,
+    cacheReadAudioTokens: Math.min(countOf(AUDIO, cached), cacheReadTokens),
+    cacheReadImageTokens: Math.min(countOf(IMAGE, cached), cacheReadTokens),
     reasoningTokens: part(thoughts, outputTokens),
-    inputAudioTokens: part(countOf('AUDIO', usage.promptTokensDetails), inputTokens),
-    outputAudioTokens: part(countOf('AUDIO', usage.candidatesTokensDetails), outputTokens),
-    inputImageTokens: part(countOf('IMAGE', usage.promptTokensDetails), inputTokens),
-    outputImageTokens: part(countOf('IMAGE', usage.candidatesTokensDetails), outputTokens),
+    inputAudioTokens: Math.min(countOf(AUDIO, given, found), inputTokens),
+    outputAudioTokens: Math.min(countOf(AUDIO, made), outputTokens),
+    inputImageTokens: Math.min(countOf(IMAGE, given, found), inputTokens),
+    outputImageTokens: Math.min(countOf(IMAGE, made), outputTokens),
+    inputVideoTokens: Math.min(countOf(VIDEO, given, found), inputTokens),
+    outputVideoTokens: Math.min(countOf(VIDEO, made), outputTokens),
     serviceTiers: tiersIn(usage.serviceTier),
   }
 }
 
-function countOf(modality: 'AUDIO' | 'IMAGE', details: unknown): number {
-  if (!Array.isArray(details)) return 0
-  const found = details.find((detail) => isObject(detail) && detail.modality === modality)
-  return count(object(found).tokenCount) ?? 0
+/** Pages of documents are looked at like pictures. */
+const [AUDIO, IMAGE, VIDEO] = [['AUDIO'], ['IMAGE', 'DOCUMENT'], ['VIDEO']] as const
+
+/** Tokens of the kinds in all of the breakdowns. */
+function countOf(modalities: readonly unknown[], ...breakdowns: readonly unknown[]): number {
+  let sum = 0
+  for (const details of breakdowns) {
+    if (!Array.isArray(details)) continue
+    for (const detail of details) {
+      if (isObject(detail) && modalities.includes(detail.modality)) sum += count(detail.tokenCount) ?? 0
+    }
+  }
+  return sum
 }

@@ -8,6 +8,9 @@ export interface Usage {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly cacheReadTokens: number
+  /** The sound and the pictures among those. */
+  readonly cacheReadAudioTokens: number
+  readonly cacheReadImageTokens: number
   /** All cache writes; `cacheWrite1hTokens` is the part that is kept for an hour, which some providers price higher. */
   readonly cacheWriteTokens: number
   readonly cacheWrite1hTokens: number
@@ -16,6 +19,8 @@ export interface Usage {
   readonly outputAudioTokens: number
   readonly inputImageTokens: number
   readonly outputImageTokens: number
+  readonly inputVideoTokens: number
+  readonly outputVideoTokens: number
   /** How often the fee per request is due: once, but for reranking, where every search of it is billed. */
   readonly fees: number
   /** Searches of the web that the provider has run for it, each for a fee. */
@@ -47,6 +52,8 @@ export const NO_USAGE: Usage = {
   inputTokens: 0,
   outputTokens: 0,
   cacheReadTokens: 0,
+  cacheReadAudioTokens: 0,
+  cacheReadImageTokens: 0,
   cacheWriteTokens: 0,
   cacheWrite1hTokens: 0,
   reasoningTokens: 0,
@@ -54,6 +61,8 @@ export const NO_USAGE: Usage = {
   outputAudioTokens: 0,
   inputImageTokens: 0,
   outputImageTokens: 0,
+  inputVideoTokens: 0,
+  outputVideoTokens: 0,
   fees: 1,
   webSearches: 0,
   compactions: [],

@@ -115,6 +115,10 @@ describe('price book', () => {
       outputAudioTokens: 13,
       inputImageTokens: 19,
       outputImageTokens: 23,
+      inputVideoTokens: 29,
+      outputVideoTokens: 31,
+      cacheReadAudioTokens: 5,
+      cacheReadImageTokens: 7,
       reasoningTokens: 17,
     })
     let compared = 0
@@ -134,9 +138,11 @@ describe('price book', () => {
             output_audio_tokens: asked.outputAudioTokens,
             input_image_tokens: asked.inputImageTokens,
             output_image_tokens: asked.outputImageTokens,
-            cache_image_read_tokens: 0,
+            cache_image_read_tokens: asked.cacheReadImageTokens,
+            input_video_tokens: asked.inputVideoTokens,
+            output_video_tokens: asked.outputVideoTokens,
             output_reasoning_tokens: asked.reasoningTokens,
-            cache_audio_read_tokens: 0,
+            cache_audio_read_tokens: asked.cacheReadAudioTokens,
           },
           id,
           { providerId: provider.id, timestamp: new Date(NOW) },
@@ -176,6 +182,8 @@ describe('price book', () => {
       [{ name: 'google', kind: 'google' }, 'gemini-2.5-flash'],
       [{ name: 'google', kind: 'google' }, 'gemini-2.5-flash-image'],
       [openai, 'gpt-image-1.5'],
+      [{ name: 'google', kind: 'google' }, 'gemini-embedding-2'],
+      [{ name: 'google', kind: 'google' }, 'gemini-omni-flash-preview'],
       [{ name: 'perplexity', kind: 'openai_compatible' }, 'sonar'],
     ] as const
     const share = fc.double({ min: 0, max: 1, noNaN: true })
@@ -184,7 +192,7 @@ describe('price book', () => {
         fc.constantFrom(...models),
         fc.nat(400_000),
         fc.nat(100_000),
-        fc.array(share, { minLength: 8, maxLength: 8 }),
+        fc.array(share, { minLength: 12, maxLength: 12 }),
         fc.subarray(['flex', 'priority', 'fast', 'us', 'auto', 'nonsense']),
         fc.nat(5),
         ([provider, model], input, output, shares, serviceTiers, webSearches) => {
@@ -200,6 +208,10 @@ describe('price book', () => {
             outputAudioTokens: part(output, 4),
             inputImageTokens: part(input, 6),
             outputImageTokens: part(output, 7),
+            inputVideoTokens: part(input, 8),
+            outputVideoTokens: part(output, 9),
+            cacheReadAudioTokens: part(part(input, 0), 10),
+            cacheReadImageTokens: part(part(input, 0), 11),
             reasoningTokens: part(output, 5),
             webSearches,
           })

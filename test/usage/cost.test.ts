@@ -253,6 +253,23 @@ const TEXTS: readonly Row[] = [
   ['one embedding', embeddings({ prompt_tokens: 1, total_tokens: 1 }), 'openai/text-embedding-3-small', 1, 0, 20n],
   ['no tokens', embeddings({ prompt_tokens: 0, total_tokens: 0 }), 'openai/text-embedding-3-small', 0, 0, 0n],
   ['Gemini’s embeddings', embedded({ promptTokenCount: 11 }), 'google/gemini-embedding-001', 11, 0, 1_650n],
+  // gemini-embedding-2: 2 × 200 + 258 × 450 (a page) + 4,000 × 12,000 (film) + 500 × 6,500 (its sound)
+  [
+    'embeddings of a film and a page',
+    embedded({
+      promptTokenCount: 4_760,
+      promptTokensDetails: [
+        { modality: 'TEXT', tokenCount: 2 },
+        { modality: 'DOCUMENT', tokenCount: 258 },
+        { modality: 'VIDEO', tokenCount: 4_000 },
+        { modality: 'AUDIO', tokenCount: 500 },
+      ],
+    }),
+    'google/gemini-embedding-2',
+    4_760,
+    0,
+    51_366_500n,
+  ],
 ]
 
 /** gpt-5-mini as above; gpt-4.1 2,000, 500, 8,000; a search of the web $0.01. */
@@ -474,6 +491,51 @@ const GEMINI: readonly Row[] = [
     90,
     11,
     59_400n,
+  ],
+  // of 900 tokens of sound 800 are cached, at 100 of their own: 100 × 300 + 100 × 1,000 + 800 × 100 + 50 × 30 + 11 × 2,500
+  [
+    'cached sound',
+    gemini(
+      google(1_050, 11, {
+        promptTokensDetails: [
+          { modality: 'AUDIO', tokenCount: 900 },
+          { modality: 'TEXT', tokenCount: 150 },
+        ],
+        cachedContentTokenCount: 850,
+        cacheTokensDetails: [
+          { modality: 'TEXT', tokenCount: 50 },
+          { modality: 'AUDIO', tokenCount: 800 },
+        ],
+      }),
+    ),
+    'google/gemini-2.5-flash',
+    1_050,
+    11,
+    239_000n,
+  ],
+  // gemini-omni-flash-preview 1,500, 9,000, film 17,500: 10 × 1,500 + 5 × 9,000 + 2,000 × 17,500
+  [
+    'a film',
+    gemini(google(10, 2_005, { candidatesTokensDetails: [{ modality: 'VIDEO', tokenCount: 2_000 }] })),
+    'google/gemini-omni-flash-preview',
+    10,
+    2_005,
+    35_060_000n,
+  ],
+  // a tool has found sound: 90 × 300 + 25 × 1,000 + 5 × 300 + 11 × 2,500
+  [
+    'sound in what a tool found',
+    gemini(
+      google(90, 11, {
+        toolUsePromptTokenCount: 30,
+        toolUsePromptTokensDetails: [{ modality: 'AUDIO', tokenCount: 25 }],
+        totalTokenCount: 131,
+      }),
+    ),
+    'google/gemini-2.5-flash',
+    120,
+    11,
+    81_000n,
   ],
   // what tools put into the prompt is input: 120 × 300 + 11 × 2,500
   [
