@@ -186,7 +186,7 @@ function one(): void {
   const attempt = tracker.begin(admitted)
   timed('forward', () => outgoingCall(admitted, HEADERS, options))
   const end = timed('extract', () => wholeAnswer(admitted, 200, ANSWER, () => 0))
-  timed('price', () => resolutionOf(end, admitted.estimate, admitted.candidate.price, facts.serviceTiers))
+  timed('price', () => resolutionOf(end, admitted.estimate, admitted.candidate.price, facts))
   const event = timed('settlement', () => attempt.end(end))
   if (event === null) throw new Error('the bench’s attempt had ended')
   timed('alerts', () => alerts.look(event))

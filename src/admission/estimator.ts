@@ -75,7 +75,8 @@ export class Estimator {
   estimate(facts: RequestFacts, price: Price | null, family: string, countedExactly = false, model = ''): Estimate {
     const { inputBound, inputTokens } = this.#input(facts, family, countedExactly, model)
     const outputTokens = this.#outputTokens(facts)
-    const extras = { webSearches: facts.webSearches ?? 0, serviceTiers: facts.serviceTiers ?? [] }
+    const { webSearches = 0, fileSearches = 0, serviceTiers = [] } = facts
+    const extras = { webSearches, fileSearches, serviceTiers }
     const input = { ...NO_USAGE, inputTokens, serviceTiers: extras.serviceTiers }
     return {
       inputTokens,
@@ -95,7 +96,9 @@ export class Estimator {
     // Summing up reads everything once more, and what it writes has no ceiling that a client could name.
     const bound = price.bound(input, output, extras)
     if (facts.compacts !== true || input < COMPACTED_TOKENS_MIN) return bound
-    return nanoUsd(bound + price.bound(input, this.#assumedOutputTokens, { ...extras, webSearches: 0 }))
+    return nanoUsd(
+      bound + price.bound(input, this.#assumedOutputTokens, { ...extras, webSearches: 0, fileSearches: 0 }),
+    )
   }
 
   #input(

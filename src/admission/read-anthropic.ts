@@ -3,9 +3,10 @@
  */
 import type { BodyReader } from './body-reader.ts'
 import { isObject, type JsonObject } from './read-body.ts'
-import { ASSUMED_WEB_SEARCHES, compaction, SEARCHES_MAX } from './read-openai.ts'
+import { compaction } from './read-openai.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
+import { anthropicSearches } from './searches.ts'
 import { toolModels } from './tool-models.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
@@ -39,23 +40,11 @@ export function readAnthropic(
     outputCeiling: counting ? null : body.ceiling('max_tokens'),
     choices: 1,
     ...(counting ? {} : body.words('service_tier', 'speed', 'inference_geo')),
-    ...(counting ? {} : searches(tools)),
+    ...(counting ? {} : anthropicSearches(tools)),
     ...(counting ? {} : toolModels(body, added)),
     ...compaction(fieldOf(body.any('context_management'), 'edits'), /^compact_/),
     messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
   }
-}
-
-/** What `max_uses` allows each tool that searches. */
-function searches(tools: readonly unknown[]): Pick<Reading, 'webSearches'> {
-  let webSearches = 0
-  for (const tool of tools) {
-    if (!/^web_search_/.test(String(fieldOf(tool, 'type')))) continue
-    const most = fieldOf(tool, 'max_uses')
-    const capped = typeof most === 'number' && Number.isInteger(most) && most >= 0
-    webSearches += capped ? Math.min(most, SEARCHES_MAX) : ASSUMED_WEB_SEARCHES
-  }
-  return webSearches === 0 ? {} : { webSearches }
 }
 
 function isServerTool(tool: unknown): boolean {

@@ -7,7 +7,8 @@ import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
 import type { StoredReference } from './request-facts.ts'
-import { toolModels } from './tool-models.ts'
+import { openaiSearches } from './searches.ts'
+import { toolModels, toolsOf } from './tool-models.ts'
 import { fieldOf, objectsIn, type Weight } from './weight.ts'
 
 export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings' | 'moderations' | 'rerank'
@@ -66,7 +67,15 @@ function streaming(body: BodyReader): Pick<Reading, 'stream' | 'producesOutput'>
 
 type Size = Pick<
   Reading,
-  'outputCeiling' | 'choices' | 'messages' | 'refersTo' | 'keepsAnswer' | 'webSearches' | 'compacts' | 'toolModels'
+  | 'outputCeiling'
+  | 'choices'
+  | 'messages'
+  | 'refersTo'
+  | 'keepsAnswer'
+  | 'webSearches'
+  | 'fileSearches'
+  | 'compacts'
+  | 'toolModels'
 >
 
 function readStreamOptions(body: BodyReader): boolean {
@@ -115,7 +124,7 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     outputCeiling: body.ceiling('max_output_tokens'),
     choices: 1,
     messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
-    ...searches(body),
+    ...openaiSearches(body),
     ...compaction(body.any('context_management'), /^compaction/),
     ...toolModels(body),
     refersTo,
@@ -127,17 +136,6 @@ function readResponses(body: BodyReader, weight: Weight): Size {
 export function compaction(strategies: unknown, type: RegExp): Pick<Reading, 'compacts'> {
   return objectsIn(strategies).some((strategy) => type.test(String(strategy.type))) ? { compacts: true } : {}
 }
-
-/** How many searches a model makes where nothing caps them, for the hold; what it has made is charged. */
-export const ASSUMED_WEB_SEARCHES = 5
-
-function searches(body: BodyReader): Pick<Reading, 'webSearches'> {
-  const searching = body.list('tools').some((tool) => /^web_search/.test(String(fieldOf(tool, 'type'))))
-  return searching ? { webSearches: Math.min(body.count('max_tool_calls') ?? ASSUMED_WEB_SEARCHES, SEARCHES_MAX) } : {}
-}
-
-/** No request makes more searches than this. */
-export const SEARCHES_MAX = 1_000
 
 /** Everything that the provider would add to the request because its id is named. */
 function referencesIn(body: BodyReader): readonly StoredReference[] {
@@ -175,9 +173,8 @@ function countInputs(input: unknown): number {
 }
 
 function readTools(body: BodyReader, weight: Weight): number {
-  const tools = body.list('tools')
-  if (tools.some(isServerTool)) weight.stored = true
-  return tools.length
+  if (toolsOf(body).some(isServerTool)) weight.stored = true
+  return body.list('tools').length
 }
 
 function isServerTool(tool: unknown): boolean {

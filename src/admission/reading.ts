@@ -17,6 +17,7 @@ export interface Reading
     | 'keepsAnswer'
     | 'serviceTiers'
     | 'webSearches'
+    | 'fileSearches'
     | 'compacts'
     | 'toolModels'
   > {

@@ -128,6 +128,8 @@ export interface RequestFacts {
   readonly compacts?: true
   /** Searches of the web that the provider may run for it. Absent = none. */
   readonly webSearches?: number
+  /** The same in files that it keeps. */
+  readonly fileSearches?: number
   /** The raw body, forwarded byte for byte unless a listed change applies. */
   readonly body: Buffer
   readonly native?: NativeCall

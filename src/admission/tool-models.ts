@@ -42,7 +42,8 @@ export function toolModels(
   return found.length === 0 ? {} : { toolModels: found }
 }
 
-function toolsOf(body: BodyReader): Tool[] {
+/** The tools of a body, also those that items of its input bring along. */
+export function toolsOf(body: BodyReader): Tool[] {
   const inItems = objectsIn(body.any('input')).flatMap(({ tools }) => objectsIn(tools))
   return [...objectsIn(body.any('tools')), ...inItems]
 }

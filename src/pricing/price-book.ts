@@ -158,6 +158,7 @@ function overlaid(override: PriceOverride, listed: RateCard | null): RateCard {
     tiers: flat || listed === null ? [] : listed.tiers.map(({ above, rates }) => ({ above, rates: over(rates) })),
     perRequest: perRequest === null ? (listed?.perRequest ?? ZERO_USD) : nanoUsd(perRequest),
     perWebSearch: listed?.perWebSearch ?? ZERO_USD,
+    perFileSearch: listed?.perFileSearch ?? ZERO_USD,
   }
 }
 

@@ -134,7 +134,7 @@ function timeOfDay(text: string): number {
   return ((Date.parse(`1970-01-01T${text}`) % DAY_MS) + DAY_MS) % DAY_MS
 }
 
-/** Which key of the list is which part. Keys that are not per token (pages, hours, searches in files) are not ours to count, but for those below. */
+/** Which key of the list is which part. Keys that are not per token (pages, hours) are not ours to count, but for those below. */
 const PARTS: Readonly<Record<keyof KnownRates, string>> = {
   input: 'input_mtok',
   output: 'output_mtok',
@@ -153,6 +153,7 @@ const PARTS: Readonly<Record<keyof KnownRates, string>> = {
 }
 const PER_REQUEST = 'requests_kcount'
 const PER_WEB_SEARCH = 'web_searches_kcount'
+const PER_FILE_SEARCH = 'storage_searches_kcount'
 
 function compileCard(prices: ModelPrice): RateCard | null {
   const perThousand = prices[PER_REQUEST]
@@ -161,7 +162,13 @@ function compileCard(prices: ModelPrice): RateCard | null {
   if (typeof byHour === 'number' && prices[PARTS.input] === undefined) return hourly(byHour, perRequest)
   if (prices[PARTS.input] === undefined && prices[PARTS.output] === undefined && perThousand === undefined) return null
   const tiers = tierStarts(prices).map((above) => ({ above, rates: compileRates(prices, above) }))
-  return { base: compileRates(prices, null), tiers, perRequest, perWebSearch: perOne(prices[PER_WEB_SEARCH]) }
+  return {
+    base: compileRates(prices, null),
+    tiers,
+    perRequest,
+    perWebSearch: perOne(prices[PER_WEB_SEARCH]),
+    perFileSearch: perOne(prices[PER_FILE_SEARCH]),
+  }
 }
 
 /** Dollars per thousand as nano-dollars for one. */

@@ -21,6 +21,8 @@ export interface Price {
 export interface Extras {
   /** Searches of the web that the provider may run. */
   readonly webSearches: number
+  /** The same in files that it keeps. Absent = none. */
+  readonly fileSearches?: number
   /** What it asks to be served as, in the provider's words. */
   readonly serviceTiers: readonly string[]
 }

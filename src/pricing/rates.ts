@@ -80,6 +80,8 @@ export interface RateCard {
   readonly perRequest: NanoUsd
   /** Per search of the web. Absent = none is charged for. */
   readonly perWebSearch?: NanoUsd
+  /** The same for one in files. */
+  readonly perFileSearch?: NanoUsd
 }
 
 /** A rate card as the price that routing, estimates and settlement ask. */
@@ -102,7 +104,7 @@ export class CardPrice implements Price {
     for (const tier of tiers) if (usage.inputTokens > tier.above) rates = tier.rates
     const ratio = ratioOf(this.#tiers, usage.serviceTiers)
     const tokens = costOfTokenProducts(scaled(productsOf(usage, rates), ratio))
-    return nanoUsd(tokens + BigInt(usage.fees) * perRequest + this.#searches(usage.webSearches))
+    return nanoUsd(tokens + BigInt(usage.fees) * perRequest + this.#searches(usage))
   }
 
   bound(inputTokens: number, outputTokens: number, extras: Extras = NO_USAGE): NanoUsd {
@@ -115,11 +117,12 @@ export class CardPrice implements Price {
     }
     const ratio = dearestRatioOf(this.#tiers, extras.serviceTiers)
     const products = scaled(BigInt(inputTokens) * input + BigInt(outputTokens) * output, ratio)
-    return nanoUsd(costOfTokenProducts(products) + this.#card.perRequest + this.#searches(extras.webSearches))
+    return nanoUsd(costOfTokenProducts(products) + this.#card.perRequest + this.#searches(extras))
   }
 
-  #searches(count: number): bigint {
-    return BigInt(count) * (this.#card.perWebSearch ?? 0n)
+  #searches({ webSearches, fileSearches = 0 }: Pick<Extras, 'webSearches' | 'fileSearches'>): bigint {
+    const { perWebSearch = 0n, perFileSearch = 0n } = this.#card
+    return BigInt(webSearches) * perWebSearch + BigInt(fileSearches) * perFileSearch
   }
 }
 

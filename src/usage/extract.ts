@@ -15,9 +15,10 @@ import {
   isObject,
   type JsonObject,
   openaiUsage,
-  webSearchesIn,
+  type ToolsUsed,
+  toolsIn,
 } from './report.ts'
-import { NO_USAGE, type ToolUse, type Usage } from './usage.ts'
+import { NO_USAGE, type Usage } from './usage.ts'
 
 /** Above this size a body is not parsed whole to find a report that does not stand near its end. */
 const WHOLE_PARSE_MAX_BYTES = 4 * 1024 * 1024
@@ -37,7 +38,7 @@ export function usageOfAnswer(
   switch (format) {
     case 'openai':
       if (IMAGES.has(endpoint)) return imagesUsage(usage)
-      return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), ...toolsOf(endpoint, body))
+      return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), toolsOf(endpoint, body))
     case 'anthropic':
       return anthropicUsage(usage)
     case 'google':
@@ -46,16 +47,16 @@ export function usageOfAnswer(
 }
 
 /** What the tools of a response have done. Few have done anything, and only these are parsed whole. */
-function toolsOf(endpoint: Endpoint, body: Buffer): [webSearches: number, toolUse: readonly ToolUse[] | null] {
-  if (endpoint !== 'responses' || !TOOL_CALLS.some((type) => body.includes(type))) return [0, []]
+function toolsOf(endpoint: Endpoint, body: Buffer): ToolsUsed {
+  if (endpoint !== 'responses' || !TOOL_CALLS.some((type) => body.includes(type))) return NO_USAGE
   const response = parseWhole(body)
   // Too large to be parsed, as images make it: what is beside the items can still be read.
-  if (response === null) return [0, imagesIn(outermost(body, 'tool_usage'), [{ type: 'image_generation_call' }])]
-  return [webSearchesIn(response.output), imagesIn(response.tool_usage, response.output)]
+  if (response === null) return { ...NO_USAGE, toolUse: imagesIn(outermost(body, 'tool_usage'), true) }
+  return toolsIn(response)
 }
 
 const IMAGES: ReadonlySet<Endpoint> = new Set(['image_generations', 'image_edits', 'image_variations'])
-const TOOL_CALLS = ['"web_search_call"', '"image_generation_call"']
+const TOOL_CALLS = ['"web_search_call"', '"file_search_call"', '"image_generation_call"']
 
 function objectIn(body: Buffer, key: string): JsonObject | null {
   const value = outermost(body, key)

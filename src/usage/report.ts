@@ -40,14 +40,13 @@ function object(value: unknown): JsonObject {
  *
  * @param producesOutput false for embeddings, whose report has no output count
  * @param tier the answer's `service_tier`, which stands beside the report
- * @param webSearches how many the answer tells of
+ * @param tools what they have done, as the answer tells of it
  */
 export function openaiUsage(
   usage: JsonObject,
   producesOutput: boolean,
   tier: unknown = null,
-  webSearches = 0,
-  toolUse: readonly ToolUse[] | null = [],
+  tools: ToolsUsed = NO_USAGE,
 ): Usage | null {
   if (usage.type === 'duration') return lengthOfSound(usage.seconds)
   // Rerankers that make nothing report the sum alone.
@@ -72,8 +71,9 @@ export function openaiUsage(
     outputAudioTokens: part(output.audio_tokens, outputTokens),
     inputImageTokens: part(input.image_tokens, inputTokens),
     outputImageTokens: part(output.image_tokens, outputTokens),
-    webSearches,
-    toolUse,
+    webSearches: tools.webSearches,
+    fileSearches: tools.fileSearches,
+    toolUse: tools.toolUse,
     serviceTiers: tiersIn(tier),
   }
 }
@@ -85,22 +85,31 @@ export function imagesUsage(usage: JsonObject): Usage | null {
   return { ...read, outputImageTokens: read.outputTokens }
 }
 
-/** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
-export function imagesIn(toolUsage: unknown, output: unknown): readonly ToolUse[] | null {
-  const usage = imagesUsage(object(object(toolUsage).image_gen))
-  if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
-  const made = Array.isArray(output) && output.some((item) => isObject(item) && item.type === 'image_generation_call')
-  return made ? null : []
+export type ToolsUsed = Pick<Usage, 'webSearches' | 'fileSearches' | 'toolUse'>
+
+/** What the tools of a response have done. Opening a page that was found is free. */
+export function toolsIn({ output, tool_usage: toolUsage }: JsonObject): ToolsUsed {
+  const items = Array.isArray(output) ? output.filter(isObject) : []
+  const done = items.filter(({ status }) => status !== 'failed')
+  const searches = done.filter(({ type, action }) => {
+    const kind = object(action).type
+    return type === 'web_search_call' && (kind === undefined || kind === 'search')
+  })
+  return {
+    webSearches: searches.length,
+    fileSearches: done.filter(({ type }) => type === 'file_search_call').length,
+    toolUse: imagesIn(
+      toolUsage,
+      items.some(({ type }) => type === 'image_generation_call'),
+    ),
+  }
 }
 
-/** Searches among the items of a response. Opening a page that was found is free. */
-export function webSearchesIn(output: unknown): number {
-  if (!Array.isArray(output)) return 0
-  return output.filter((item) => {
-    if (!isObject(item) || item.type !== 'web_search_call') return false
-    const action = object(item.action).type
-    return item.status !== 'failed' && (action === undefined || action === 'search')
-  }).length
+/** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
+export function imagesIn(toolUsage: unknown, made: boolean): readonly ToolUse[] | null {
+  const usage = imagesUsage(object(object(toolUsage).image_gen))
+  if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
+  return made ? null : []
 }
 
 /** Transcriptions by models that are charged by the length of what they hear. */

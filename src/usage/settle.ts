@@ -2,6 +2,7 @@
  * Settle: how an attempt ended → what it is charged. DESIGN section 8's table, as data. Pure.
  */
 import type { Estimate } from '../admission/estimate.ts'
+import type { RequestFacts } from '../admission/request-facts.ts'
 import type { Amounts } from '../ledger/charges.ts'
 import type { UsageSource } from '../ledger/facts.ts'
 import { amountsOf } from '../ledger/hold.ts'
@@ -9,6 +10,9 @@ import type { Price } from '../pricing/price.ts'
 import { METRICS } from '../store/entities.ts'
 import { type NanoUsd, nanoUsd, ZERO_USD } from '../units/money.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
+
+/** What a request asked for that is priced apart from its tokens. */
+type Asked = Pick<RequestFacts, 'serviceTiers' | 'webSearches' | 'fileSearches'>
 
 /** The ways an attempt can end. */
 export type Ending =
@@ -82,14 +86,10 @@ export interface Resolution {
 
 /**
  * @param price null where none is known: then only tokens count
- * @param askedTiers what the request asked to be served as: it was, where the provider does not say
+ * @param asked what the request asked for: it was served so and has searched as often, where the provider does not say
  */
-export function resolutionOf(
-  end: Outcome,
-  estimate: Estimate,
-  price: Price | null,
-  askedTiers: readonly string[] = [],
-): Resolution {
+export function resolutionOf(end: Outcome, estimate: Estimate, price: Price | null, asked: Asked = {}): Resolution {
+  const askedTiers = asked.serviceTiers ?? []
   const costOf = (usage: Usage): NanoUsd => {
     if (price === null) return ZERO_USD
     let cost: bigint = ZERO_USD
@@ -102,7 +102,7 @@ export function resolutionOf(
   const success = end.ending === 'complete'
   const unseen = end.textTokens ?? estimate.outputTokens
   if (row.reports && end.usage !== null) {
-    const usage = end.final ? end.usage : withOutput(end.usage, unseen)
+    const usage = end.final ? end.usage : withUnreported(end.usage, unseen, asked)
     const source = end.final ? 'reported' : row.source
     return resolved(usage, costOf(usage), source, row.requests, success)
   }
@@ -113,11 +113,11 @@ export function resolutionOf(
     case 'input':
       return resolved(input, estimate.inputCostNanoUsd, row.source, row.requests, success)
     case 'hold': {
-      const held = withOutput(input, estimate.outputTokens)
+      const held = withUnreported(input, estimate.outputTokens, asked)
       return resolved(held, estimate.costNanoUsd, row.source, row.requests, success)
     }
     case 'text': {
-      const seen = withOutput(input, unseen)
+      const seen = withUnreported(input, unseen, asked)
       return resolved(seen, costOf(seen), row.source, row.requests, success)
     }
   }
@@ -129,9 +129,15 @@ export function uncounted(resolution: Resolution): Resolution {
   return { ...resolution, requests: 0, amounts: resolution.amounts.with(METRICS.indexOf('requests'), 0n) }
 }
 
-/** With text that nothing reports, and whatever tools have done by then. */
-function withOutput(usage: Usage, moreTokens: number): Usage {
-  return { ...usage, outputTokens: usage.outputTokens + moreTokens, toolUse: null }
+/** With text that nothing reports, and whatever tools have done by then: all that was held for them. */
+function withUnreported(usage: Usage, moreTokens: number, { webSearches = 0, fileSearches = 0 }: Asked): Usage {
+  return {
+    ...usage,
+    outputTokens: usage.outputTokens + moreTokens,
+    webSearches: Math.max(usage.webSearches, webSearches),
+    fileSearches: Math.max(usage.fileSearches, fileSearches),
+    toolUse: null,
+  }
 }
 
 /** Whose counts a report names apart: all of them have been read and written. */

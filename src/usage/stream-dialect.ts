@@ -10,13 +10,12 @@ import { type FieldTable, fieldTable } from './json-fields.ts'
 import {
   anthropicUsage,
   googleUsage,
-  imagesIn,
   imagesUsage,
   isObject,
   type JsonObject,
   mergedAnthropic,
   openaiUsage,
-  webSearchesIn,
+  toolsIn,
 } from './report.ts'
 import { PADDING, textFields } from './text-seen.ts'
 import type { Usage } from './usage.ts'
@@ -129,8 +128,7 @@ const responses: StreamDialect = {
   usageOf(_first, last) {
     const response = dataOf(last)?.response
     if (!isObject(response) || !isObject(response.usage)) return null
-    const { output, tool_usage: toolUsage } = response
-    return openaiUsage(response.usage, true, response.service_tier, webSearchesIn(output), imagesIn(toolUsage, output))
+    return openaiUsage(response.usage, true, response.service_tier, toolsIn(response))
   },
 }
 

@@ -310,7 +310,7 @@ export class Attempt {
 
   #resolve(end: Outcome): Resolution {
     const { estimate, candidate, request } = this.admitted
-    return resolutionOf(end, estimate, candidate.price, request.facts.serviceTiers)
+    return resolutionOf(end, estimate, candidate.price, request.facts)
   }
 }
 

@@ -25,6 +25,8 @@ export interface Usage {
   readonly fees: number
   /** Searches of the web that the provider has run for it, each for a fee. */
   readonly webSearches: number
+  /** The same in files that the provider keeps. */
+  readonly fileSearches: number
   /** What summing up the conversation took, each time, beside all of the above: by the same model, at the rates of its own length. */
   readonly compactions: readonly Usage[]
   /** What models that were called as tools have used, beside all of the above; null where it is not known. */
@@ -65,6 +67,7 @@ export const NO_USAGE: Usage = {
   outputVideoTokens: 0,
   fees: 1,
   webSearches: 0,
+  fileSearches: 0,
   compactions: [],
   toolUse: [],
   serviceTiers: [],

@@ -429,6 +429,15 @@ describe('what is priced apart', () => {
     for (const [endpoint, body, webSearches] of rows) {
       assert.equal(factsOf(endpoint, { body }).webSearches, webSearches, JSON.stringify(body))
     }
+    const both = [{ type: 'file_search', vector_store_ids: ['vs_1'] }, { type: 'web_search' }]
+    const added = { input: [{ type: 'additional_tools', tools: both }], max_tool_calls: 9 }
+    for (const [fields, times] of [
+      [{ tools: both }, 5],
+      [added, 9],
+    ] as const) {
+      const facts = factsOf('responses', { body: { model: 'm', ...fields } })
+      assert.deepEqual([facts.fileSearches, facts.webSearches, facts.usesStoredInput], [times, times, true])
+    }
   })
 })
 

@@ -178,6 +178,7 @@ describe('price book', () => {
   test('T10 no usage within a bound costs more than the bound, whatever its parts are', () => {
     const models = [
       [openai, 'gpt-4o-mini'],
+      [openai, 'gpt-4.1'],
       [anthropic, 'claude-sonnet-4-5'],
       [{ name: 'google', kind: 'google' }, 'gemini-2.5-flash'],
       [{ name: 'google', kind: 'google' }, 'gemini-2.5-flash-image'],
@@ -195,7 +196,8 @@ describe('price book', () => {
         fc.array(share, { minLength: 12, maxLength: 12 }),
         fc.subarray(['flex', 'priority', 'fast', 'us', 'auto', 'nonsense']),
         fc.nat(5),
-        ([provider, model], input, output, shares, serviceTiers, webSearches) => {
+        fc.nat(5),
+        ([provider, model], input, output, shares, serviceTiers, webSearches, fileSearches) => {
           const part = (whole: number, index: number) => Math.floor(whole * (shares[index] ?? 0))
           const price = priced(bookOf().priceOf(provider, model, NOW))
           const asked = usage({
@@ -214,8 +216,9 @@ describe('price book', () => {
             cacheReadImageTokens: part(part(input, 0), 11),
             reasoningTokens: part(output, 5),
             webSearches,
+            fileSearches,
           })
-          const bound = price.bound(input, output, { serviceTiers, webSearches })
+          const bound = price.bound(input, output, { serviceTiers, webSearches, fileSearches })
           assert.ok(price.cost({ ...asked, serviceTiers }) <= bound, 'served as asked')
           assert.ok(price.cost(asked) <= bound, 'served as usual')
         },

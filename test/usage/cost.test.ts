@@ -272,7 +272,7 @@ const TEXTS: readonly Row[] = [
   ],
 ]
 
-/** gpt-5-mini as above; gpt-4.1 2,000, 500, 8,000; a search of the web $0.01. */
+/** gpt-5-mini as above; gpt-4.1 2,000, 500, 8,000; a search of the web $0.01, one in files $0.0025. */
 const RESPONSES: readonly Row[] = [
   ['plain', responses(inOut(40, 30)), 'openai/gpt-5-mini', 40, 30, 70_000n],
   // 60 × 250 + 10 × 25 + 20 × 2,000
@@ -318,6 +318,22 @@ const RESPONSES: readonly Row[] = [
     1_000,
     50,
     22_400_000n,
+  ],
+  // 1,000 × 2,000 + 50 × 8,000 + two searches in files; what has failed is free
+  [
+    'searches in files',
+    responses(inOut(1_000, 50), {
+      output: [
+        { type: 'file_search_call', status: 'completed', queries: ['a', 'b'] },
+        { type: 'file_search_call', status: 'failed', queries: ['c'] },
+        { type: 'file_search_call', status: 'completed', queries: ['c'] },
+        TEXT_ITEM,
+      ],
+    }),
+    'openai/gpt-4.1',
+    1_000,
+    50,
+    7_400_000n,
   ],
   // 7/4 of 2,400,000; the fee for one search stays
   [
@@ -638,7 +654,7 @@ function charge(
   const price = book.priceOf({ name, kind }, model, NOW)
   assert.ok(price !== null, `the list prices ${target}`)
   const end = outcome('complete', 200, { usage })
-  const resolution = resolutionOf(end, ESTIMATE, price, asked)
+  const resolution = resolutionOf(end, ESTIMATE, price, { serviceTiers: asked })
   return [resolution.usage.inputTokens, resolution.usage.outputTokens, resolution.cost, resolution.source]
 }
 

@@ -117,6 +117,17 @@ describe('what an attempt is charged', () => {
     assert.equal(resolutionOf(whole, ESTIMATE, new ToolPrice(PRICE, tools)).cost, 460n)
   })
 
+  test('F07 nor how often it has searched: as often as it was held for is charged, or more where more is reported', () => {
+    const card = { base: ratesOf({ input: 0n, output: 0n }), tiers: [], perRequest: ZERO_USD }
+    const price = new CardPrice({ ...card, perWebSearch: nanoUsd(1_000n), perFileSearch: nanoUsd(10n) })
+    const cost = (end: Outcome) => resolutionOf(end, ESTIMATE, price, { webSearches: 5, fileSearches: 3 }).cost
+    assert.equal(cost(outcome('cut', 200)), 5_030n)
+    const reported = { ...NO_USAGE, webSearches: 7 }
+    assert.equal(cost(outcome('cut', 200, { usage: reported, final: false })), 7_030n)
+    assert.equal(cost(outcome('complete', 200, { usage: reported })), 7_000n)
+    assert.equal(cost(outcome('refused', 400)), 0n)
+  })
+
   test('without a price tokens and requests count all the same', () => {
     assert.deepEqual(charged(outcome('complete', 200, { usage: REPORTED }), null), [1, 80, 30, 0, 'reported', true])
   })
