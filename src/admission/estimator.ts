@@ -26,9 +26,6 @@ export interface EstimatorOptions {
 /** Role names, separators and the like that a provider adds around each message and tool. */
 const TOKENS_PER_MESSAGE = 8
 
-/** Providers sum up no conversation that is shorter. */
-const COMPACTED_TOKENS_MIN = 50_000
-
 const RATIO_AT_FIRST = 0.35
 const RATIO_MIN = 0.2
 const RATIO_MAX = 1
@@ -95,7 +92,7 @@ export class Estimator {
   #bound(facts: RequestFacts, price: Price, input: number, output: number, extras: Extras): NanoUsd {
     // Summing up reads everything once more, and what it writes has no ceiling that a client could name.
     const bound = price.bound(input, output, extras)
-    if (facts.compacts !== true || input < COMPACTED_TOKENS_MIN) return bound
+    if (facts.compactsFrom === undefined || input < facts.compactsFrom) return bound
     return nanoUsd(
       bound + price.bound(input, this.#assumedOutputTokens, { ...extras, webSearches: 0, fileSearches: 0 }),
     )

@@ -3,7 +3,6 @@
  */
 import type { BodyReader } from './body-reader.ts'
 import { isObject, type JsonObject } from './read-body.ts'
-import { compaction } from './read-openai.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
 import { anthropicSearches } from './searches.ts'
@@ -42,9 +41,19 @@ export function readAnthropic(
     ...(counting ? {} : body.words('service_tier', 'speed', 'inference_geo')),
     ...(counting ? {} : anthropicSearches(tools)),
     ...(counting ? {} : toolModels(body, added)),
-    ...compaction(fieldOf(body.any('context_management'), 'edits'), /^compact_/),
+    ...compaction(body),
     messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
   }
+}
+
+/** Anthropic sums up no conversation that is shorter, but where that is all that is asked for. */
+const COMPACTED_TOKENS_MIN = 50_000
+
+function compaction(body: BodyReader): Pick<Reading, 'compactsFrom'> {
+  // The summary may be longer than the answer may be.
+  if (body.has('compaction')) return { compactsFrom: 0 }
+  const edits = objectsIn(fieldOf(body.any('context_management'), 'edits'))
+  return edits.some(({ type }) => /^compact_/.test(String(type))) ? { compactsFrom: COMPACTED_TOKENS_MIN } : {}
 }
 
 function isServerTool(tool: unknown): boolean {

@@ -74,7 +74,7 @@ type Size = Pick<
   | 'keepsAnswer'
   | 'webSearches'
   | 'fileSearches'
-  | 'compacts'
+  | 'compactsFrom'
   | 'toolModels'
 >
 
@@ -125,17 +125,24 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     choices: 1,
     messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
     ...openaiSearches(body),
-    ...compaction(body.any('context_management'), /^compaction/),
+    ...compaction(body),
     ...toolModels(body),
     refersTo,
     keepsAnswer: body.any('store') !== false,
   }
 }
 
-/** Whether one of the strategies that are asked for sums up the conversation. */
-export function compaction(strategies: unknown, type: RegExp): Pick<Reading, 'compacts'> {
-  return objectsIn(strategies).some((strategy) => type.test(String(strategy.type))) ? { compacts: true } : {}
+/** From how many tokens on the conversation is summed up, where one of the strategies or of the input's items asks for it. */
+function compaction(body: BodyReader): Pick<Reading, 'compactsFrom'> {
+  if (objectsIn(body.any('input')).some(({ type }) => type === 'compaction_trigger')) return { compactsFrom: 0 }
+  const strategies = objectsIn(body.any('context_management')).filter(({ type }) => /^compaction/.test(String(type)))
+  if (strategies.length === 0) return {}
+  const thresholds = strategies.map(({ compact_threshold: least }) => (typeof least === 'number' ? least : Infinity))
+  return { compactsFrom: Math.min(ASSUMED_THRESHOLD, ...thresholds) }
 }
+
+/** Where none is named. */
+const ASSUMED_THRESHOLD = 50_000
 
 /** Everything that the provider would add to the request because its id is named. */
 function referencesIn(body: BodyReader): readonly StoredReference[] {

@@ -18,7 +18,7 @@ export interface Reading
     | 'serviceTiers'
     | 'webSearches'
     | 'fileSearches'
-    | 'compacts'
+    | 'compactsFrom'
     | 'toolModels'
   > {
   /** The body's field that carries the model; null where the path does. */

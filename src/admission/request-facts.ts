@@ -124,8 +124,8 @@ export interface RequestFacts {
   readonly serviceTiers?: readonly string[]
   /** Models that the provider may call as tools of the one that is asked. Absent = none. */
   readonly toolModels?: readonly ToolModel[]
-  /** The provider may sum up what is long of the conversation, which reads all of it once more. Absent = it may not. */
-  readonly compacts?: true
+  /** The provider may sum up a conversation of so many tokens, which reads all of it once more. Absent = it may not. */
+  readonly compactsFrom?: number
   /** Searches of the web that the provider may run for it. Absent = none. */
   readonly webSearches?: number
   /** The same in files that it keeps. */

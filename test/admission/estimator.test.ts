@@ -104,7 +104,7 @@ describe('estimate', () => {
   test('F05 what may be summed up is held once more, with a summary of the assumed length, where it is long enough', () => {
     const estimator = anEstimator()
     const held = (textBytes: number) =>
-      estimator.estimate(someFacts({ textBytes, messages: 0, compacts: true }), PRICE, '').costNanoUsd
+      estimator.estimate(someFacts({ textBytes, messages: 0, compactsFrom: 50_000 }), PRICE, '').costNanoUsd
     assert.equal(held(49_999), PRICE.bound(49_999, 100))
     assert.equal(held(50_000), PRICE.bound(50_000, 100) + PRICE.bound(50_000, 4_096))
   })

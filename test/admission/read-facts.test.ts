@@ -194,14 +194,20 @@ describe('model and headers', () => {
     }
   })
 
-  test('that the provider may sum up the conversation is noted', () => {
+  test('F05 that the provider may sum up the conversation is noted, and from which length on', () => {
     const edits = [{ type: 'clear_tool_uses_20250919' }, { type: 'compact_20260112' }]
-    const anthropic = (context_management: object) =>
-      factsOf('messages', { body: { model: 'm', messages: [], context_management } }).compacts
-    assert.equal(anthropic({ edits }), true)
-    assert.equal(anthropic({ edits: edits.slice(0, 1) }), undefined)
-    const openai = { model: 'm', input: 'a', context_management: [{ type: 'compaction', compact_threshold: 1_000 }] }
-    assert.equal(factsOf('responses', { body: openai }).compacts, true)
+    const anthropic = (fields: object) => factsOf('messages', { body: { model: 'm', messages: [], ...fields } })
+    assert.equal(anthropic({ context_management: { edits } }).compactsFrom, 50_000)
+    assert.equal(anthropic({ context_management: { edits: edits.slice(0, 1) } }).compactsFrom, undefined)
+    assert.equal(anthropic({ compaction: { type: 'summarize' } }).compactsFrom, 0)
+    const openai = (fields: object) =>
+      factsOf('responses', { body: { model: 'm', input: 'a', ...fields } }).compactsFrom
+    const compaction = { type: 'compaction' }
+    assert.equal(openai({ context_management: [compaction] }), 50_000)
+    assert.equal(openai({ context_management: [{ ...compaction, compact_threshold: 1_000 }] }), 1_000)
+    assert.equal(openai({ context_management: [{ ...compaction, compact_threshold: 200_000 }] }), 50_000)
+    assert.equal(openai({ input: [{ type: 'compaction_trigger' }] }), 0)
+    assert.equal(openai({}), undefined)
   })
 
   test('tags are at most five of at most 64 characters', () => {
