@@ -41,6 +41,8 @@ const GOVERNING: ReadonlySet<string> = new Set([
   'deferred',
   'thread',
   'context_management',
+  'prediction',
+  'prompt_cache_options',
 ])
 
 /** Governing fields of the Gemini format, whose parser takes camelCase and snake_case for the same field. */

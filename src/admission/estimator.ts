@@ -155,10 +155,11 @@ export class Estimator {
     return Math.min(RATIO_MAX, Math.max(RATIO_MIN, learned.tokens / learned.bytes))
   }
 
-  #outputTokens({ producesOutput, outputCeiling, choices, flatOutputTokens }: RequestFacts): number {
+  #outputTokens(facts: RequestFacts): number {
+    const { producesOutput, outputCeiling, choices, flatOutputTokens, predictedTokens = 0 } = facts
     if (flatOutputTokens !== undefined) return Math.min(OUTPUT_TOKENS_MAX, flatOutputTokens)
     if (!producesOutput) return 0
-    return Math.min(OUTPUT_TOKENS_MAX, (outputCeiling ?? this.#assumedOutputTokens) * choices)
+    return Math.min(OUTPUT_TOKENS_MAX, (outputCeiling ?? this.#assumedOutputTokens) * choices + predictedTokens)
   }
 }
 

@@ -2,6 +2,7 @@
  * Reads requests of the Anthropic format: messages, and the counting of their tokens.
  */
 import type { BodyReader } from './body-reader.ts'
+import { anthropicCompaction } from './compaction.ts'
 import { isObject, type JsonObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
@@ -41,19 +42,9 @@ export function readAnthropic(
     ...(counting ? {} : body.words('service_tier', 'speed', 'inference_geo')),
     ...(counting ? {} : anthropicSearches(tools)),
     ...(counting ? {} : toolModels(body, added)),
-    ...compaction(body),
+    ...anthropicCompaction(body),
     messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
   }
-}
-
-/** Anthropic sums up no conversation that is shorter, but where that is all that is asked for. */
-const COMPACTED_TOKENS_MIN = 50_000
-
-function compaction(body: BodyReader): Pick<Reading, 'compactsFrom'> {
-  // The summary may be longer than the answer may be.
-  if (body.has('compaction')) return { compactsFrom: 0 }
-  const edits = objectsIn(fieldOf(body.any('context_management'), 'edits'))
-  return edits.some(({ type }) => /^compact_/.test(String(type))) ? { compactsFrom: COMPACTED_TOKENS_MIN } : {}
 }
 
 function isServerTool(tool: unknown): boolean {

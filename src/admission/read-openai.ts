@@ -3,6 +3,7 @@
  * reranking, which several providers have agreed on.
  */
 import type { BodyReader } from './body-reader.ts'
+import { openaiCompaction } from './compaction.ts'
 import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
@@ -68,6 +69,7 @@ function streaming(body: BodyReader): Pick<Reading, 'stream' | 'producesOutput'>
 type Size = Pick<
   Reading,
   | 'outputCeiling'
+  | 'predictedTokens'
   | 'choices'
   | 'messages'
   | 'refersTo'
@@ -96,10 +98,17 @@ function readChat(body: BodyReader, weight: Weight): Size {
   if (body.has('web_search_options')) weight.stored = true
   return {
     outputCeiling: body.ceiling('max_completion_tokens', 'max_tokens'),
+    ...(body.has('prediction') ? { predictedTokens: bytesOfTexts(fieldOf(body.any('prediction'), 'content')) } : {}),
     choices: body.count('n') ?? 1,
     ...toolModels(body),
     messages: messages.length + readTools(body, weight) + body.list('functions').length,
   }
+}
+
+/** Of a text or of parts that have one each. */
+function bytesOfTexts(content: unknown): number {
+  if (typeof content === 'string') return Buffer.byteLength(content)
+  return objectsIn(content).reduce((sum, { text }) => sum + (typeof text === 'string' ? Buffer.byteLength(text) : 0), 0)
 }
 
 function readCompletions(body: BodyReader): Size {
@@ -125,24 +134,12 @@ function readResponses(body: BodyReader, weight: Weight): Size {
     choices: 1,
     messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
     ...openaiSearches(body),
-    ...compaction(body),
+    ...openaiCompaction(body),
     ...toolModels(body),
     refersTo,
     keepsAnswer: body.any('store') !== false,
   }
 }
-
-/** From how many tokens on the conversation is summed up, where one of the strategies or of the input's items asks for it. */
-function compaction(body: BodyReader): Pick<Reading, 'compactsFrom'> {
-  if (objectsIn(body.any('input')).some(({ type }) => type === 'compaction_trigger')) return { compactsFrom: 0 }
-  const strategies = objectsIn(body.any('context_management')).filter(({ type }) => /^compaction/.test(String(type)))
-  if (strategies.length === 0) return {}
-  const thresholds = strategies.map(({ compact_threshold: least }) => (typeof least === 'number' ? least : Infinity))
-  return { compactsFrom: Math.min(ASSUMED_THRESHOLD, ...thresholds) }
-}
-
-/** Where none is named. */
-const ASSUMED_THRESHOLD = 50_000
 
 /** Everything that the provider would add to the request because its id is named. */
 function referencesIn(body: BodyReader): readonly StoredReference[] {

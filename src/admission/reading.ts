@@ -8,6 +8,7 @@ export interface Reading
     | 'stream'
     | 'asksForUsage'
     | 'outputCeiling'
+    | 'predictedTokens'
     | 'choices'
     | 'producesOutput'
     | 'messages'

@@ -39,6 +39,14 @@ const REFUSED: ReadonlyMap<string, RefusedField> = new Map<string, RefusedField>
       why: A_SECOND_MODEL,
     },
   ],
+  // Kept for twelve hours, which is reported apart.
+  [
+    'prompt_cache_options',
+    {
+      asks: (options) => fieldOf(options, 'ttl') === '12h',
+      why: 'what writing into a cache for 12 hours costs is not known',
+    },
+  ],
   // Azure's: searches, which an embedding model and the model itself write.
   ['data_sources', { why: A_SECOND_MODEL }],
   // OpenRouter's.

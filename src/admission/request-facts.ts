@@ -98,6 +98,8 @@ export interface RequestFacts {
   readonly streamOptionsSpan: Span | null
   /** Most output tokens of one choice, as asked; null when the client names none, or zero, which is none. */
   readonly outputCeiling: number | null
+  /** Most tokens of what it predicts of the answer: those that are not taken are billed as output, beside it. Absent = none. */
+  readonly predictedTokens?: number
   /** How many answers may be produced: n (or best_of, candidateCount) × prompts. */
   readonly choices: number
   /** Whether the endpoint produces output tokens at all (embeddings and counts do not). */

@@ -109,6 +109,11 @@ describe('estimate', () => {
     assert.equal(held(50_000), PRICE.bound(50_000, 100) + PRICE.bound(50_000, 4_096))
   })
 
+  test('F05 a prediction is held beside all answers, once', () => {
+    const asked = { outputCeiling: 100, choices: 2, predictedTokens: 5_000 }
+    assert.equal(anEstimator().estimate(someFacts(asked), PRICE, '').outputTokens, 5_200)
+  })
+
   test('without a price the costs are zero', () => {
     const estimate = anEstimator().estimate(someFacts(), null, '')
     assert.deepEqual([estimate.costNanoUsd, estimate.inputCostNanoUsd], [0n, 0n])

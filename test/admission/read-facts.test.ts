@@ -87,6 +87,7 @@ describe('model and headers', () => {
       ['compound_custom', { models: { answering_model: 'b' } }],
       ['search_parameters', { mode: 'auto' }],
       ['deferred', true],
+      ['prompt_cache_options', { ttl: '12h' }],
       ['providerOptions', { gateway: { models: ['b'] } }],
     ]
     for (const [name, value] of asked) {
@@ -100,6 +101,7 @@ describe('model and headers', () => {
       plugins: [{ id: 'response-healing' }],
       search_parameters: { mode: 'off' },
       deferred: false,
+      prompt_cache_options: { ttl: '30m', mode: 'explicit' },
       providerOptions: { openai: {} },
       preset: null,
     }
@@ -167,6 +169,13 @@ describe('model and headers', () => {
     for (const [endpoint, body, param] of rows) {
       assert.equal(paramOf(endpoint, { body: { model: 'a', ...body } }), param, JSON.stringify(body).slice(0, 90))
     }
+  })
+
+  test('F05 a prediction is held beside the answer: what is not taken of it is billed as output', () => {
+    const predicted = (prediction: unknown) => factsOf('chat', { body: { model: 'm', prediction } }).predictedTokens
+    assert.equal(predicted({ type: 'content', content: 'größer' }), 8)
+    assert.equal(predicted({ type: 'content', content: [{ type: 'text', text: 'abc' }, { text: 'de' }, 1] }), 5)
+    assert.equal(predicted(null), undefined)
   })
 
   test('F05 images that are made are held by quality, size and frames', () => {
