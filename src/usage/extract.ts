@@ -10,6 +10,7 @@ import {
   anthropicUsage,
   billedUnits,
   googleUsage,
+  heardUsage,
   imagesIn,
   imagesUsage,
   isObject,
@@ -38,6 +39,7 @@ export function usageOfAnswer(
   switch (format) {
     case 'openai':
       if (IMAGES.has(endpoint)) return imagesUsage(usage)
+      if (HEARD.has(endpoint)) return heardUsage(usage)
       return openaiUsage(usage, producesOutput, outermost(body, 'service_tier'), toolsOf(endpoint, body))
     case 'anthropic':
       return anthropicUsage(usage)
@@ -56,6 +58,7 @@ function toolsOf(endpoint: Endpoint, body: Buffer): ToolsUsed {
 }
 
 const IMAGES: ReadonlySet<Endpoint> = new Set(['image_generations', 'image_edits', 'image_variations'])
+const HEARD: ReadonlySet<Endpoint> = new Set(['transcriptions', 'translations'])
 const TOOL_CALLS = ['"web_search_call"', '"file_search_call"', '"image_generation_call"']
 
 function objectIn(body: Buffer, key: string): JsonObject | null {

@@ -112,7 +112,18 @@ export function imagesIn(toolUsage: unknown, made: boolean): readonly ToolUse[] 
   return made ? null : []
 }
 
-/** Transcriptions by models that are charged by the length of what they hear. */
+/** `usage` of transcriptions: Mistral tells the length of what was heard beside the tokens, and charges by that. */
+export function heardUsage(usage: JsonObject): Usage | null {
+  const read = openaiUsage(usage, true)
+  const heard = lengthOfSound(usage.prompt_audio_seconds)
+  if (read === null || heard === null) return read ?? heard
+  const inputTokens = Math.max(read.inputTokens, heard.inputTokens)
+  // The sum counts what was heard in tokens of its own, which are no output.
+  const outputTokens = count(usage.completion_tokens) ?? read.outputTokens
+  return { ...read, inputTokens, inputAudioTokens: heard.inputTokens, outputTokens }
+}
+
+/** Models that are charged by the length of what they hear. */
 function lengthOfSound(seconds: unknown): Usage | null {
   const inputTokens = typeof seconds === 'number' ? count(Math.ceil(seconds * TOKENS_PER_AUDIO_SECOND)) : null
   return inputTokens === null ? null : { ...NO_USAGE, inputTokens, inputAudioTokens: inputTokens }
@@ -152,17 +163,31 @@ function iterationUsage(usage: JsonObject): Usage | null {
   if (plain === null || outputTokens === null) return null
   const cacheReadTokens = count(usage.cache_read_input_tokens) ?? 0
   const cacheWriteTokens = count(usage.cache_creation_input_tokens) ?? 0
+  // Of several steps a stream tells at its end what each has written to the cache, and in sum only at its beginning.
+  const kept = Math.max(
+    keptForAnHour(usage),
+    ownSteps(usage.iterations).reduce((sum, step) => sum + keptForAnHour(step), 0),
+  )
   return {
     ...NO_USAGE,
     inputTokens: plain + cacheReadTokens + cacheWriteTokens,
     outputTokens,
     cacheReadTokens,
     cacheWriteTokens,
-    cacheWrite1hTokens: part(object(usage.cache_creation).ephemeral_1h_input_tokens, cacheWriteTokens),
+    cacheWrite1hTokens: Math.min(kept, cacheWriteTokens),
     reasoningTokens: part(object(usage.output_tokens_details).thinking_tokens, outputTokens),
     webSearches: count(object(usage.server_tool_use).web_search_requests) ?? 0,
     serviceTiers: tiersIn(usage.service_tier, usage.speed, usage.inference_geo),
   }
+}
+
+function keptForAnHour(usage: JsonObject): number {
+  return count(object(usage.cache_creation).ephemeral_1h_input_tokens) ?? 0
+}
+
+/** The iterations that the totals include. */
+function ownSteps(iterations: unknown): JsonObject[] {
+  return Array.isArray(iterations) ? iterations.filter(isObject).filter(({ type }) => type === 'message') : []
 }
 
 /** A stream reports in two events: the later one is cumulative and repeats only what has changed. */

@@ -10,6 +10,7 @@ import { type FieldTable, fieldTable } from './json-fields.ts'
 import {
   anthropicUsage,
   googleUsage,
+  heardUsage,
   imagesUsage,
   isObject,
   type JsonObject,
@@ -160,6 +161,8 @@ const messages: StreamDialect = {
 const TYPES_OF_MEDIA = typeTable({
   'speech.audio.done': FINISHES,
   'transcript.text.done': FINISHES,
+  // Mistral's.
+  'transcription.done': FINISHES,
   'image_generation.completed': FINISHES,
   'image_edit.completed': FINISHES,
   error: FAILS,
@@ -179,7 +182,7 @@ const media: StreamDialect = {
   usageOf(_first, last) {
     const data = dataOf(last)
     if (!isObject(data?.usage)) return null
-    return /^image_/.test(String(data.type)) ? imagesUsage(data.usage) : openaiUsage(data.usage, true)
+    return /^image_/.test(String(data.type)) ? imagesUsage(data.usage) : heardUsage(data.usage)
   },
 }
 

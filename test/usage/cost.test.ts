@@ -124,6 +124,14 @@ function images(usage: Json): Answer {
   }
 }
 
+function transcriptions(usage: Json, done = 'transcript.text.done'): Answer {
+  const events = [
+    { type: 'transcript.text.delta', delta: 'Hi' },
+    { type: done, text: 'Hi', usage },
+  ]
+  return { format: 'openai', endpoint: 'transcriptions', whole: { text: 'Hi', usage }, events }
+}
+
 function embedded(usageMetadata: Json): Answer {
   return { format: 'google', endpoint: 'embed_content', whole: { embedding: { values: [0.1] }, usageMetadata } }
 }
@@ -272,6 +280,37 @@ const TEXTS: readonly Row[] = [
   ],
 ]
 
+/** gpt-4o-mini-transcribe 1,250, sound 3,000, 5,000; voxtral-mini-2602 $0.18 an hour: 5,000 for a tenth of a second. */
+const SOUND: readonly Row[] = [
+  // 4 × 1,250 + 100 × 3,000 + 20 × 5,000
+  [
+    'tokens',
+    transcriptions({
+      type: 'tokens',
+      input_tokens: 104,
+      input_token_details: { audio_tokens: 100, text_tokens: 4 },
+      output_tokens: 20,
+      total_tokens: 124,
+    }),
+    'openai/gpt-4o-mini-transcribe',
+    104,
+    20,
+    405_000n,
+  ],
+  // 203 seconds, whatever tokens are counted besides
+  [
+    'seconds beside tokens',
+    transcriptions(
+      { prompt_audio_seconds: 203, prompt_tokens: 4, completion_tokens: 635, total_tokens: 3_264 },
+      'transcription.done',
+    ),
+    'mistral/voxtral-mini-2602',
+    2_030,
+    635,
+    10_150_000n,
+  ],
+]
+
 /** gpt-5-mini as above; gpt-4.1 2,000, 500, 8,000; a search of the web $0.01, one in files $0.0025. */
 const RESPONSES: readonly Row[] = [
   ['plain', responses(inOut(40, 30)), 'openai/gpt-5-mini', 40, 30, 70_000n],
@@ -407,6 +446,34 @@ const MESSAGES: readonly Row[] = [
     1_500_000n,
   ],
   ['empty', messages(inOut(25, 0), []), 'anthropic/claude-sonnet-4-5', 25, 0, 75_000n],
+  // two steps write 10 and 20 for an hour, and the second 5 for five minutes: 10 × 3,000 + 30 × 6,000 + 5 × 3,750 + 7 × 15,000
+  [
+    'cache writes of several steps',
+    messages(
+      inOut(10, 7, {
+        cache_creation_input_tokens: 10,
+        cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 10 },
+      }),
+      undefined,
+      {
+        cache_creation_input_tokens: 35,
+        iterations: [
+          { type: 'message', input_tokens: 5, output_tokens: 3, cache_creation: { ephemeral_1h_input_tokens: 10 } },
+          {
+            type: 'message',
+            input_tokens: 5,
+            output_tokens: 4,
+            cache_creation: { ephemeral_5m_input_tokens: 5, ephemeral_1h_input_tokens: 20 },
+          },
+          { type: 'compaction', cache_creation: { ephemeral_1h_input_tokens: 9 } },
+        ],
+      },
+    ),
+    'anthropic/claude-sonnet-4-5',
+    45,
+    7,
+    333_750n,
+  ],
   // 200,001 × 6,000 + 1 × 22,500
   ['long context', messages(inOut(200_001, 1)), 'anthropic/claude-sonnet-4-5', 200_001, 1, 1_200_028_500n],
   ['at the edge of it', messages(inOut(200_000, 1)), 'anthropic/claude-sonnet-4-5', 200_000, 1, 600_015_000n],
@@ -673,6 +740,7 @@ function streamed({ format, endpoint, events = [] }: Answer): Usage | null {
 const TABLES: Readonly<Record<string, readonly Row[]>> = {
   'chat completions': CHAT,
   'text completions and embeddings': TEXTS,
+  transcriptions: SOUND,
   responses: RESPONSES,
   messages: MESSAGES,
   generateContent: GEMINI,
