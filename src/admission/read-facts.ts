@@ -2,6 +2,7 @@
  * Read facts: what admission needs to know of a request, from its path, headers and body, once (DESIGN section 6).
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import { refusalOfForm } from './asked-form.ts'
 import { BodyReader, modelProblem } from './body-reader.ts'
 import { accept, type Result, refuse } from './decision.ts'
 import type { Form } from './multipart.ts'
@@ -44,6 +45,8 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
   const { format, endpoint, pathModel, query, headers } = source
   const pathProblem = pathModel === null ? null : modelProblem(pathModel)
   if (pathProblem !== null) return refuse('invalid_request', pathProblem, { param: 'model' })
+  const formProblem = refusalOfForm(query, headers)
+  if (formProblem !== null) return { ok: false, refusal: formProblem }
   const tags = readTags(headers['x-bursar-tags'])
   if (!tags.ok) return tags
   const dryRun = readDryRun(headers)

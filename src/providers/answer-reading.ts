@@ -14,10 +14,16 @@ export function wholeAnswer(admitted: Admitted, status: number, body: Buffer | n
   if (body === null) return outcome('complete', status, { textTokens: null })
   const usage = reported(admitted, body)
   const flat = admitted.request.facts.flatOutputTokens !== undefined
-  const textTokens = usage !== null ? 0 : flat ? null : textTokensIn(admitted, body, estimate)
+  const unread = flat || !isJson(body)
+  const textTokens = usage !== null ? 0 : unread ? null : textTokensIn(admitted, body, estimate)
   const { facts } = admitted.request
   const stored = facts.keepsAnswer === true ? storedIn(body) : []
   return outcome('complete', status, { usage, textTokens, stored })
+}
+
+/** Whether it begins like an answer that can be read. */
+function isJson(body: Buffer): boolean {
+  return /^\s*[{[]/.test(body.toString('latin1', 0, 64))
 }
 
 /** An answer that broke off after `body`. */

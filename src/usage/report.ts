@@ -226,8 +226,12 @@ export function googleUsage(usage: JsonObject): Usage | null {
   }
 }
 
-/** Pages of documents are looked at like pictures. */
-const [AUDIO, IMAGE, VIDEO] = [['AUDIO'], ['IMAGE', 'DOCUMENT'], ['VIDEO']] as const
+/** By name or, where a client asks for that, by number. Pages of documents are looked at like pictures. */
+const [AUDIO, IMAGE, VIDEO] = [
+  ['AUDIO', 4],
+  ['IMAGE', 2, 'DOCUMENT', 5],
+  ['VIDEO', 3],
+] as const
 
 /** Tokens of the kinds in all of the breakdowns. */
 function countOf(modalities: readonly unknown[], ...breakdowns: readonly unknown[]): number {

@@ -171,6 +171,30 @@ describe('model and headers', () => {
     }
   })
 
+  test('F07 an answer must be asked for in a form that tells what it has cost', () => {
+    const body = { contents: [] }
+    for (const [query, param] of [
+      ['fields=candidates(content)', 'fields'],
+      ['alt=sse&%24fields=candidates', 'fields'],
+      ['%66ields=candidates', 'fields'],
+      ['$alt=proto', 'alt'],
+      ['alt=media', 'alt'],
+      ['callback=f', 'callback'],
+    ] as const) {
+      assert.equal(paramOf('generate_content', { body, query }), param, query)
+    }
+    const headers = { 'x-goog-fieldmask': 'candidates' }
+    assert.equal(paramOf('chat', { body: { model: 'm' }, headers }), 'x-goog-fieldmask')
+    for (const query of [
+      'alt=sse',
+      '$alt=json;enum-encoding=int',
+      '%24alt=json%3Benum-encoding%3Dint',
+      'api-version=1',
+    ]) {
+      factsOf('generate_content', { body, query })
+    }
+  })
+
   test('F05 a prediction is held beside the answer: what is not taken of it is billed as output', () => {
     const predicted = (prediction: unknown) => factsOf('chat', { body: { model: 'm', prediction } }).predictedTokens
     assert.equal(predicted({ type: 'content', content: 'größer' }), 8)

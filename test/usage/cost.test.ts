@@ -596,6 +596,22 @@ const GEMINI: readonly Row[] = [
     11,
     239_000n,
   ],
+  // the kinds as numbers: 83 × 300 + 7 × 1,000 + 11 × 2,500
+  [
+    'sound by number',
+    gemini(
+      google(90, 11, {
+        promptTokensDetails: [
+          { modality: 1, tokenCount: 83 },
+          { modality: 4, tokenCount: 7 },
+        ],
+      }),
+    ),
+    'google/gemini-2.5-flash',
+    90,
+    11,
+    59_400n,
+  ],
   // gemini-omni-flash-preview 1,500, 9,000, film 17,500: 10 × 1,500 + 5 × 9,000 + 2,000 × 17,500
   [
     'a film',
