@@ -12,6 +12,7 @@ import { readGoogle } from './read-google.ts'
 import { readMedia } from './read-media.ts'
 import { readOpenai } from './read-openai.ts'
 import type { Reading } from './reading.ts'
+import { refusalOfHeaders } from './refused-fields.ts'
 import type { ApiFormat, Endpoint, NativeCall, RequestFacts, Upload } from './request-facts.ts'
 import { Weight } from './weight.ts'
 
@@ -45,8 +46,8 @@ export function readFacts(source: RequestSource): Result<RequestFacts> {
   const { format, endpoint, pathModel, query, headers } = source
   const pathProblem = pathModel === null ? null : modelProblem(pathModel)
   if (pathProblem !== null) return refuse('invalid_request', pathProblem, { param: 'model' })
-  const formProblem = refusalOfForm(query, headers)
-  if (formProblem !== null) return { ok: false, refusal: formProblem }
+  const problem = refusalOfForm(query, headers) ?? refusalOfHeaders(headers)
+  if (problem !== null) return { ok: false, refusal: problem }
   const tags = readTags(headers['x-bursar-tags'])
   if (!tags.ok) return tags
   const dryRun = readDryRun(headers)

@@ -2,7 +2,9 @@
  * Refused fields: what a request may not ask of a provider, because it would reach models that nobody has checked (F20), or be billed
  * without a bound or a report. The names are those of all the providers that we know of; the others do not know them.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import type { BodyReader } from './body-reader.ts'
+import type { Refusal } from './decision.ts'
 import { fieldOf, objectsIn } from './weight.ts'
 
 interface RefusedField {
@@ -76,4 +78,24 @@ export function refuseRouting(config: BodyReader): void {
   for (const name of ['routingConfig', 'routing_config', 'modelSelectionConfig', 'model_selection_config']) {
     if (config.has(name)) config.reject(name, `The field "${name}" is not taken: ${A_SECOND_MODEL}.`)
   }
+}
+
+const DEARER_TIER = 'it chooses a tier that is priced apart'
+
+/** Azure's, for the deployment that makes images; Amazon's and Vertex AI's, for tiers that no field of the body names. */
+const REFUSED_HEADERS: readonly (readonly [name: string, why: string])[] = [
+  ['x-ms-oai-image-generation-deployment', A_SECOND_MODEL],
+  ['x-amzn-bedrock-service-tier', DEARER_TIER],
+  ['x-amzn-bedrock-performanceconfig-latency', DEARER_TIER],
+  ['x-vertex-ai-llm-request-type', DEARER_TIER],
+  ['x-vertex-ai-llm-shared-request-type', DEARER_TIER],
+]
+
+/** The same for headers. */
+export function refusalOfHeaders(headers: IncomingHttpHeaders): Refusal | null {
+  for (const [name, why] of REFUSED_HEADERS) {
+    if (headers[name] === undefined) continue
+    return { code: 'invalid_request', message: `The header "${name}" is not taken: ${why}.`, param: name }
+  }
+  return null
 }

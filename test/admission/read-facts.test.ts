@@ -117,6 +117,18 @@ describe('model and headers', () => {
     assert.equal(paramOf('generate_content', { body: snake }), 'generation_config.model_selection_config')
   })
 
+  test('F20 headers by which a provider is told of another model or a dearer tier are refused', () => {
+    for (const name of [
+      'x-ms-oai-image-generation-deployment',
+      'x-amzn-bedrock-service-tier',
+      'x-amzn-bedrock-performanceconfig-latency',
+      'x-vertex-ai-llm-request-type',
+      'x-vertex-ai-llm-shared-request-type',
+    ]) {
+      assert.equal(paramOf('responses', { body: { model: 'a' }, headers: { [name]: 'b' } }), name)
+    }
+  })
+
   test('a field that is refused or lists tools cannot be given twice, for two parsers', () => {
     assert.equal(paramOf('responses', { body: '{"model":"a","tools":[],"tools":[]}' }), 'tools')
     assert.equal(paramOf('messages', { body: '{"model":"a","Thread":{}}' }), 'thread')
