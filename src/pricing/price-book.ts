@@ -150,6 +150,7 @@ function overlaid(override: PriceOverride, listed: RateCard | null): RateCard {
       inputVideo: own?.inputVideo,
       outputVideo: outputPerMillion === null ? rates?.outputVideo : undefined,
       reasoning: outputPerMillion === null ? rates?.reasoning : undefined,
+      citation: outputPerMillion === null ? rates?.citation : undefined,
     })
   }
   const flat = inputPerMillion !== null && outputPerMillion !== null

@@ -150,6 +150,7 @@ const PARTS: Readonly<Record<keyof KnownRates, string>> = {
   inputVideo: 'input_video_mtok',
   outputVideo: 'output_video_mtok',
   reasoning: 'output_reasoning_mtok',
+  citation: 'output_citation_mtok',
 }
 const PER_REQUEST = 'requests_kcount'
 const PER_WEB_SEARCH = 'web_searches_kcount'
@@ -220,6 +221,7 @@ function compileRates(prices: ModelPrice, above: number | null): ReturnType<type
     inputVideo: rate('inputVideo'),
     outputVideo: rate('outputVideo'),
     reasoning: rate('reasoning'),
+    citation: rate('citation'),
   })
 }
 

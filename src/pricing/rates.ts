@@ -25,6 +25,7 @@ export interface Rates {
   readonly inputVideo: bigint
   readonly outputVideo: bigint
   readonly reasoning: bigint
+  readonly citation: bigint
 }
 
 /** What is known of a model's rates: a part without its own rate costs what the part around it costs, never nothing. */
@@ -43,6 +44,7 @@ export interface KnownRates {
   readonly inputVideo?: bigint | undefined
   readonly outputVideo?: bigint | undefined
   readonly reasoning?: bigint | undefined
+  readonly citation?: bigint | undefined
 }
 
 export function ratesOf(known: KnownRates): Rates {
@@ -63,6 +65,7 @@ export function ratesOf(known: KnownRates): Rates {
     inputVideo: known.inputVideo ?? input,
     outputVideo: known.outputVideo ?? output,
     reasoning: known.reasoning ?? output,
+    citation: known.citation ?? output,
   }
 }
 
@@ -163,6 +166,7 @@ function productsOf(usage: Usage, rates: Rates): bigint {
   if (usage.outputImageTokens > 0) output = take(usage.outputImageTokens, output, rates.outputImage)
   if (usage.outputVideoTokens > 0) output = take(usage.outputVideoTokens, output, rates.outputVideo)
   if (usage.reasoningTokens > 0) output = take(usage.reasoningTokens, output, rates.reasoning)
+  if (usage.citationTokens > 0) output = take(usage.citationTokens, output, rates.citation)
   take(input, input, rates.input)
   take(output, output, rates.output)
   return sum
@@ -175,8 +179,8 @@ function dearestInput(rates: Rates): bigint {
   return dearest(input, cached, inputAudio, inputImage, inputVideo)
 }
 
-function dearestOutput({ output, outputAudio, outputImage, outputVideo, reasoning }: Rates): bigint {
-  return dearest(output, outputAudio, outputImage, outputVideo, reasoning)
+function dearestOutput({ output, outputAudio, outputImage, outputVideo, reasoning, citation }: Rates): bigint {
+  return dearest(output, outputAudio, outputImage, outputVideo, reasoning, citation)
 }
 
 function dearest(...rates: readonly bigint[]): bigint {

@@ -11,14 +11,12 @@ import {
   billedUnits,
   googleUsage,
   heardUsage,
-  imagesIn,
   imagesUsage,
   isObject,
   type JsonObject,
   openaiUsage,
-  type ToolsUsed,
-  toolsIn,
 } from './report.ts'
+import { imagesIn, type ToolsUsed, toolsIn } from './tools-used.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
 
 /** Above this size a body is not parsed whole to find a report that does not stand near its end. */

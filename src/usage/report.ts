@@ -4,6 +4,7 @@
  * Strict where money follows: a count that is negative, fractional, a string or absurdly large is no count, and a report without its
  * main counts is no report. Lenient where providers differ: names of both OpenAI APIs, parts inside or beside their whole.
  */
+import type { ToolsUsed } from './tools-used.ts'
 import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, type ToolUse, tierWord, type Usage } from './usage.ts'
 
 /** No attempt has a billion tokens; what says so is broken. */
@@ -28,7 +29,7 @@ function tiersIn(...words: readonly unknown[]): readonly string[] {
   return words.filter((word) => typeof word === 'string').map(tierWord)
 }
 
-function object(value: unknown): JsonObject {
+export function object(value: unknown): JsonObject {
   return isObject(value) ? value : {}
 }
 
@@ -56,7 +57,8 @@ export function openaiUsage(
   const beyondInput = (count(usage.total_tokens) ?? 0) - inputTokens
   const completion = count(usage.completion_tokens ?? usage.output_tokens)
   if (completion === null && producesOutput && beyondInput < 0) return null
-  const outputTokens = Math.max(completion ?? 0, beyondInput)
+  const beside = researchIn(usage)
+  const outputTokens = Math.max((completion ?? 0) + beside.reasoningTokens + beside.citationTokens, beyondInput)
   const input = object(usage.prompt_tokens_details ?? usage.input_tokens_details ?? usage.input_token_details)
   const output = object(usage.completion_tokens_details ?? usage.output_tokens_details)
   const cached = input.cached_tokens ?? usage.prompt_cache_hit_tokens ?? usage.cached_tokens
@@ -66,15 +68,27 @@ export function openaiUsage(
     outputTokens,
     cacheReadTokens: part(cached, inputTokens),
     cacheWriteTokens: part(input.cache_write_tokens, inputTokens),
-    reasoningTokens: part(output.reasoning_tokens, outputTokens),
+    reasoningTokens: part(output.reasoning_tokens, outputTokens) || beside.reasoningTokens,
+    citationTokens: beside.citationTokens,
     inputAudioTokens: part(input.audio_tokens, inputTokens),
     outputAudioTokens: part(output.audio_tokens, outputTokens),
     inputImageTokens: part(input.image_tokens, inputTokens),
     outputImageTokens: part(output.image_tokens, outputTokens),
-    webSearches: tools.webSearches,
+    webSearches: tools.webSearches + beside.webSearches,
     fileSearches: tools.fileSearches,
     toolUse: tools.toolUse,
     serviceTiers: tiersIn(tier),
+  }
+}
+
+/** What Perplexity reports beside its counts, and not in their total: only what has searched has one of these. */
+function researchIn(usage: JsonObject): Pick<Usage, 'reasoningTokens' | 'citationTokens' | 'webSearches'> {
+  const { num_search_queries: searches, citation_tokens: cited } = usage
+  if (searches === undefined && cited === undefined) return NO_USAGE
+  return {
+    reasoningTokens: count(usage.reasoning_tokens) ?? 0,
+    citationTokens: count(cited) ?? 0,
+    webSearches: count(searches) ?? 0,
   }
 }
 
@@ -83,33 +97,6 @@ export function imagesUsage(usage: JsonObject): Usage | null {
   const read = openaiUsage(usage, true)
   if (read === null || isObject(usage.output_tokens_details)) return read
   return { ...read, outputImageTokens: read.outputTokens }
-}
-
-export type ToolsUsed = Pick<Usage, 'webSearches' | 'fileSearches' | 'toolUse'>
-
-/** What the tools of a response have done. Opening a page that was found is free. */
-export function toolsIn({ output, tool_usage: toolUsage }: JsonObject): ToolsUsed {
-  const items = Array.isArray(output) ? output.filter(isObject) : []
-  const done = items.filter(({ status }) => status !== 'failed')
-  const searches = done.filter(({ type, action }) => {
-    const kind = object(action).type
-    return type === 'web_search_call' && (kind === undefined || kind === 'search')
-  })
-  return {
-    webSearches: searches.length,
-    fileSearches: done.filter(({ type }) => type === 'file_search_call').length,
-    toolUse: imagesIn(
-      toolUsage,
-      items.some(({ type }) => type === 'image_generation_call'),
-    ),
-  }
-}
-
-/** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
-export function imagesIn(toolUsage: unknown, made: boolean): readonly ToolUse[] | null {
-  const usage = imagesUsage(object(object(toolUsage).image_gen))
-  if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
-  return made ? null : []
 }
 
 /** `usage` of transcriptions: Mistral tells the length of what was heard beside the tokens, and charges by that. */

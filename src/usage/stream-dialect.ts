@@ -16,9 +16,9 @@ import {
   type JsonObject,
   mergedAnthropic,
   openaiUsage,
-  toolsIn,
 } from './report.ts'
 import { PADDING, textFields } from './text-seen.ts'
+import { toolsIn } from './tools-used.ts'
 import type { Usage } from './usage.ts'
 
 /** What an event says, as bits: one event can say several. */

@@ -15,6 +15,8 @@ export interface Usage {
   readonly cacheWriteTokens: number
   readonly cacheWrite1hTokens: number
   readonly reasoningTokens: number
+  /** What was read of the pages that an answer cites, where that is billed as a part of the output. */
+  readonly citationTokens: number
   readonly inputAudioTokens: number
   readonly outputAudioTokens: number
   readonly inputImageTokens: number
@@ -59,6 +61,7 @@ export const NO_USAGE: Usage = {
   cacheWriteTokens: 0,
   cacheWrite1hTokens: 0,
   reasoningTokens: 0,
+  citationTokens: 0,
   inputAudioTokens: 0,
   outputAudioTokens: 0,
   inputImageTokens: 0,

@@ -120,6 +120,7 @@ describe('price book', () => {
       cacheReadAudioTokens: 5,
       cacheReadImageTokens: 7,
       reasoningTokens: 17,
+      citationTokens: 37,
     })
     let compared = 0
     for (const provider of (await waitForUpdate()) ?? []) {
@@ -142,6 +143,7 @@ describe('price book', () => {
             input_video_tokens: asked.inputVideoTokens,
             output_video_tokens: asked.outputVideoTokens,
             output_reasoning_tokens: asked.reasoningTokens,
+            output_citation_tokens: asked.citationTokens,
             cache_audio_read_tokens: asked.cacheReadAudioTokens,
           },
           id,

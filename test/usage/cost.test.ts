@@ -168,6 +168,21 @@ const search = (action?: string) => ({
 
 /** Nano-dollars per token, of input, cached input and output: gpt-4o-mini 150, 75, 600; gpt-5-mini 250, 25, 2,000. */
 const CHAT: readonly Row[] = [
+  // Perplexity's research, whose parts its total leaves out: 33 × 2,000 + 7,163 × 8,000 + 73,997 × 3,000 + 20,016 × 2,000 + 50 searches of $0.005
+  [
+    'research',
+    chat({
+      ...counts(33, 7_163),
+      citation_tokens: 20_016,
+      num_search_queries: 50,
+      reasoning_tokens: 73_997,
+      search_context_size: 'low',
+    }),
+    'perplexity/sonar-deep-research',
+    33,
+    101_176,
+    569_393_000n,
+  ],
   // 812 × 150 + 256 × 600
   ['plain', chat(counts(812, 256)), 'openai/gpt-4o-mini', 812, 256, 275_400n],
   // 900 × 150 + 1,100 × 75 + 10 × 600

@@ -1,0 +1,30 @@
+/** Tools used: what the tools of a response have done that is billed beside its tokens. */
+import { imagesUsage, isObject, type JsonObject, object } from './report.ts'
+import type { ToolUse, Usage } from './usage.ts'
+
+export type ToolsUsed = Pick<Usage, 'webSearches' | 'fileSearches' | 'toolUse'>
+
+/** What the tools of a response have done. Opening a page that was found is free. */
+export function toolsIn({ output, tool_usage: toolUsage }: JsonObject): ToolsUsed {
+  const items = Array.isArray(output) ? output.filter(isObject) : []
+  const done = items.filter(({ status }) => status !== 'failed')
+  const searches = done.filter(({ type, action }) => {
+    const kind = object(action).type
+    return type === 'web_search_call' && (kind === undefined || kind === 'search')
+  })
+  return {
+    webSearches: searches.length,
+    fileSearches: done.filter(({ type }) => type === 'file_search_call').length,
+    toolUse: imagesIn(
+      toolUsage,
+      items.some(({ type }) => type === 'image_generation_call'),
+    ),
+  }
+}
+
+/** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
+export function imagesIn(toolUsage: unknown, made: boolean): readonly ToolUse[] | null {
+  const usage = imagesUsage(object(object(toolUsage).image_gen))
+  if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
+  return made ? null : []
+}
