@@ -73,7 +73,7 @@ function world(providers: readonly string[] = ['openai']) {
     return decision.value
   }
   const posted = (limit: typeof cost) => ledger.read(limit.id, clock.now())?.posted
-  return { clock, facts, ledger, tracker, admit, posted, cost, requests, errors }
+  return { clock, facts, store, ledger, tracker, admit, posted, cost, requests, errors }
 }
 
 describe('usage tracker', () => {
@@ -122,9 +122,9 @@ describe('usage tracker', () => {
   })
 
   test('T11 a limit deleted in flight is charged in the books alone, without a fault', () => {
-    const { tracker, admit, facts, ledger, cost, posted } = world()
+    const { tracker, admit, facts, store, cost, posted } = world()
     const attempt = tracker.begin(admit())
-    ledger.untrack(cost.id)
+    store.apply([{ op: 'delete', kind: 'limit', id: cost.id }], NOW)
     attempt.end(outcome('complete', 200, { usage: REPORTED }))
     assert.equal(posted(cost), undefined)
     const line = linesOf(eventsOf(facts)[0]?.charges ?? []).find(([id]) => id === cost.id)
