@@ -2,9 +2,9 @@
  * Body reader: typed access to the fields of a body. The first field of a wrong type becomes the refusal; readers go on with an
  * empty value, so that the reading of a format stays a plain list of fields.
  */
+import { isObject, type JsonObject } from '../units/json-object.ts'
 import { tierWord } from '../usage/usage.ts'
 import type { Refusal } from './decision.ts'
-import { isObject, type JsonObject } from './read-body.ts'
 
 const MODEL_LENGTH_MAX = 256
 

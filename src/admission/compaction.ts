@@ -1,7 +1,7 @@
 /** Compaction: from how many tokens on a provider sums up the conversation, which reads all of it once more. None = it does not. */
+import { fieldOf, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Reading } from './reading.ts'
-import { fieldOf, objectsIn } from './weight.ts'
 
 type Compaction = Pick<Reading, 'compactsFrom'>
 

@@ -5,10 +5,11 @@
  * parsers differ: nothing before the first part or behind the last, no boundary anywhere but between parts, one disposition a part, plain
  * names, no encodings, and every governing field once, as text, in its own spelling.
  */
+
 import { isUtf8 } from 'node:buffer'
+import type { JsonObject } from '../units/json-object.ts'
 import { accept, type Refusal, type Result, refuse } from './decision.ts'
 import { type Disposition, dispositionOf, linesOf } from './part-headers.ts'
-import type { JsonObject } from './read-body.ts'
 import type { Span } from './request-facts.ts'
 
 /** What is known of a form once all of it has been read. */

@@ -1,14 +1,14 @@
 /**
  * Reads requests of the Anthropic format: messages, and the counting of their tokens.
  */
+import { fieldOf, isObject, type JsonObject, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import { anthropicCompaction } from './compaction.ts'
-import { isObject, type JsonObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
 import { anthropicSearches } from './searches.ts'
 import { toolModels } from './tool-models.ts'
-import { fieldOf, objectsIn, type Weight } from './weight.ts'
+import type { Weight } from './weight.ts'
 
 export type AnthropicEndpoint = 'messages' | 'count_tokens'
 

@@ -2,15 +2,14 @@
  * Read body: from bytes to one JSON object, with the place of each of its fields (CONTRACT 3.2). Refused is what is not JSON, and what
  * two parsers could read differently.
  */
+
 import { isAscii, isUtf8 } from 'node:buffer'
 import { parseJson } from '../units/json.ts'
+import { isObject, type JsonObject } from '../units/json-object.ts'
 import { ambiguityOf } from './ambiguity.ts'
 import { type ScannedField, type ScanProblem, scanObject } from './body-scan.ts'
 import { accept, type Result, refuse } from './decision.ts'
 import type { ApiFormat, Span } from './request-facts.ts'
-
-/** A JSON object. */
-export type JsonObject = Readonly<Record<string, unknown>>
 
 export interface Body {
   readonly value: JsonObject
@@ -55,8 +54,4 @@ function parse(text: string): JsonObject | null {
   } catch {
     return null
   }
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,13 +1,15 @@
 /**
  * Read facts: what admission needs to know of a request, from its path, headers and body, once (DESIGN section 6).
  */
+
 import type { IncomingHttpHeaders } from 'node:http'
+import type { JsonObject } from '../units/json-object.ts'
 import { refusalOfForm } from './asked-form.ts'
 import { BodyReader, modelProblem } from './body-reader.ts'
 import { accept, type Result, refuse } from './decision.ts'
 import type { Form } from './multipart.ts'
 import { readAnthropic } from './read-anthropic.ts'
-import { type Body, type JsonObject, readBody } from './read-body.ts'
+import { type Body, readBody } from './read-body.ts'
 import { readGoogle } from './read-google.ts'
 import { readMedia } from './read-media.ts'
 import { readOpenai } from './read-openai.ts'

@@ -3,12 +3,12 @@
  * every field is looked for under both names.
  */
 
+import { isObject, type JsonObject, objectsIn } from '../units/json-object.ts'
 import { snakeCase } from './ambiguity.ts'
 import type { BodyReader } from './body-reader.ts'
-import { isObject, type JsonObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { refuseRouting } from './refused-fields.ts'
-import { objectsIn, type Weight } from './weight.ts'
+import type { Weight } from './weight.ts'
 
 export type GoogleEndpoint =
   | 'generate_content'

@@ -2,15 +2,15 @@
  * Reads requests of the OpenAI format whose answers are text or numbers: chat, completions, responses, embeddings, moderations, and
  * reranking, which several providers have agreed on.
  */
+import { fieldOf, isObject, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import { openaiCompaction } from './compaction.ts'
-import { isObject } from './read-body.ts'
 import type { Reading } from './reading.ts'
 import { refuseFields } from './refused-fields.ts'
 import type { StoredReference } from './request-facts.ts'
 import { openaiSearches } from './searches.ts'
 import { toolModels, toolsOf } from './tool-models.ts'
-import { fieldOf, objectsIn, type Weight } from './weight.ts'
+import type { Weight } from './weight.ts'
 
 export type OpenaiEndpoint = 'chat' | 'completions' | 'responses' | 'embeddings' | 'moderations' | 'rerank'
 

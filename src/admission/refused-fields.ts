@@ -2,10 +2,11 @@
  * Refused fields: what a request may not ask of a provider, because it would reach models that nobody has checked (F20), or be billed
  * without a bound or a report. The names are those of all the providers that we know of; the others do not know them.
  */
+
 import type { IncomingHttpHeaders } from 'node:http'
+import { fieldOf, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Refusal } from './decision.ts'
-import { fieldOf, objectsIn } from './weight.ts'
 
 interface RefusedField {
   /** Whether a value asks for it; absent = every one does. */

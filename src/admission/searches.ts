@@ -1,8 +1,8 @@
 /** Searches: how often a provider may search for a request, each time for a fee. What it has done is charged. */
+import { fieldOf } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Reading } from './reading.ts'
 import { toolsOf } from './tool-models.ts'
-import { fieldOf } from './weight.ts'
 
 /** How many searches a model makes where nothing caps them, and the most that are held for. */
 const [ASSUMED, MAX] = [5, 1_000]

@@ -5,11 +5,10 @@
  * Known are OpenAI's tool that makes images and Anthropic's advisor; another tool that names a model is refused, since nobody would be
  * asked about it.
  */
+import { fieldOf, isObject, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
-import { isObject } from './read-body.ts'
 import { imageOutputTokens } from './read-media.ts'
 import type { ToolModel } from './request-facts.ts'
-import { fieldOf, objectsIn } from './weight.ts'
 
 /** OpenAI's own default, as its SDK documents it. */
 const IMAGE_MODEL = 'gpt-image-2.6-sunburst'

@@ -7,7 +7,6 @@
 import { pixelsOf } from './image-size.ts'
 import type { ImageFacts } from './image-tokens.ts'
 import { pdfPagesOf } from './pdf-pages.ts'
-import { isObject } from './read-body.ts'
 import type { Endpoint } from './request-facts.ts'
 
 export class Weight {
@@ -93,14 +92,4 @@ export class Weight {
 
 function isData(url: string): boolean {
   return /^data:/i.test(url)
-}
-
-/** The objects among the elements of a value that may be an array. */
-export function objectsIn(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isObject) : []
-}
-
-/** A field of a value that may be an object. */
-export function fieldOf(value: unknown, name: string): unknown {
-  return isObject(value) ? value[name] : undefined
 }

@@ -1,11 +1,8 @@
 /** Reading parsed JSON that strangers wrote: nothing is assumed of a value until it has been looked at. */
+import { isObject, type JsonObject } from '../units/json-object.ts'
 import { Refused } from './errors.ts'
 
-export type JsonObject = { readonly [key: string]: unknown }
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
+export { isObject, type JsonObject }
 
 /** The value at a path of keys, undefined where any step is missing. */
 export function at(value: unknown, ...path: readonly string[]): unknown {

@@ -5,7 +5,7 @@
  * schemas, arguments, fields we have never heard of) is taken as JSON, names included: providers write it into the prompt in some
  * form, and JSON is the longest of them. When in doubt it is text: this must not come out below what is billed.
  */
-import { isObject, type JsonObject } from '../admission/read-body.ts'
+import { isObject, type JsonObject } from '../units/json-object.ts'
 
 /** Top-level fields that hold a conversation or texts. */
 const CONVERSATIONS: ReadonlySet<string> = new Set([

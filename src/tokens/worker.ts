@@ -1,13 +1,14 @@
 /**
  * The counting thread: parses a body again and counts its texts, off the event loop. One body at a time, each until its deadline.
  */
+
 import { parentPort } from 'node:worker_threads'
 import type { TextCount } from '../admission/estimate.ts'
-import { isObject } from '../admission/read-body.ts'
 import { weightOf } from '../admission/read-facts.ts'
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
 import { systemClock } from '../units/clock.ts'
 import { parseJson } from '../units/json.ts'
+import { isObject } from '../units/json-object.ts'
 import { countTexts } from './count.ts'
 import { repeatsNames, textsOf } from './texts.ts'
 

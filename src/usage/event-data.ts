@@ -1,7 +1,7 @@
 /** Event data: where the data of one server-sent event stands, and what it says as JSON. */
+import type { JsonObject } from '../units/json-object.ts'
 import { parseObject } from './extract.ts'
 import { valueAt } from './json-fields.ts'
-import type { JsonObject } from './report.ts'
 
 const DATA = 'data:'
 const LINE_FEED = 0x0a

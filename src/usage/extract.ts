@@ -5,17 +5,10 @@
  * the last `"usage"` on is JSON only where that key belongs to the outermost object, so nothing a model writes into its answer can
  * pass for a report, and an answer of megabytes costs no more than a short one.
  */
+
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
-import {
-  anthropicUsage,
-  billedUnits,
-  googleUsage,
-  heardUsage,
-  imagesUsage,
-  isObject,
-  type JsonObject,
-  openaiUsage,
-} from './report.ts'
+import { isObject, type JsonObject } from '../units/json-object.ts'
+import { anthropicUsage, billedUnits, googleUsage, heardUsage, imagesUsage, openaiUsage } from './report.ts'
 import { imagesIn, type ToolsUsed, toolsIn } from './tools-used.ts'
 import { NO_USAGE, type Usage } from './usage.ts'
 

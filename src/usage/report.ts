@@ -4,17 +4,12 @@
  * Strict where money follows: a count that is negative, fractional, a string or absurdly large is no count, and a report without its
  * main counts is no report. Lenient where providers differ: names of both OpenAI APIs, parts inside or beside their whole.
  */
+import { isObject, type JsonObject, objectOf } from '../units/json-object.ts'
 import type { ToolsUsed } from './tools-used.ts'
 import { NO_USAGE, TOKENS_PER_AUDIO_SECOND, type ToolUse, tierWord, type Usage } from './usage.ts'
 
 /** No attempt has a billion tokens; what says so is broken. */
 const TOKENS_MAX = 1_000_000_000
-
-export type JsonObject = Readonly<Record<string, unknown>>
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 function count(value: unknown): number | null {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= TOKENS_MAX ? value : null
@@ -27,10 +22,6 @@ function part(value: unknown, whole: number): number {
 /** Words that are priced apart, as the provider reports them. */
 function tiersIn(...words: readonly unknown[]): readonly string[] {
   return words.filter((word) => typeof word === 'string').map(tierWord)
-}
-
-export function object(value: unknown): JsonObject {
-  return isObject(value) ? value : {}
 }
 
 /**
@@ -59,8 +50,8 @@ export function openaiUsage(
   if (completion === null && producesOutput && beyondInput < 0) return null
   const beside = researchIn(usage)
   const outputTokens = Math.max((completion ?? 0) + beside.reasoningTokens + beside.citationTokens, beyondInput)
-  const input = object(usage.prompt_tokens_details ?? usage.input_tokens_details ?? usage.input_token_details)
-  const output = object(usage.completion_tokens_details ?? usage.output_tokens_details)
+  const input = objectOf(usage.prompt_tokens_details ?? usage.input_tokens_details ?? usage.input_token_details)
+  const output = objectOf(usage.completion_tokens_details ?? usage.output_tokens_details)
   const cached = input.cached_tokens ?? usage.prompt_cache_hit_tokens ?? usage.cached_tokens
   return {
     ...NO_USAGE,
@@ -118,9 +109,9 @@ function lengthOfSound(seconds: unknown): Usage | null {
 
 /** Cohere's report of a reranking: searches, one for every hundred documents or so, and sometimes tokens. */
 export function billedUnits(meta: JsonObject | null): Usage | null {
-  const billed = object(meta?.billed_units)
+  const billed = objectOf(meta?.billed_units)
   const fees = count(billed.search_units)
-  const inputTokens = count(billed.input_tokens ?? object(meta?.tokens).input_tokens)
+  const inputTokens = count(billed.input_tokens ?? objectOf(meta?.tokens).input_tokens)
   if (fees === null && inputTokens === null) return null
   return { ...NO_USAGE, inputTokens: inputTokens ?? 0, fees: fees ?? 1 }
 }
@@ -162,14 +153,14 @@ function iterationUsage(usage: JsonObject): Usage | null {
     cacheReadTokens,
     cacheWriteTokens,
     cacheWrite1hTokens: Math.min(kept, cacheWriteTokens),
-    reasoningTokens: part(object(usage.output_tokens_details).thinking_tokens, outputTokens),
-    webSearches: count(object(usage.server_tool_use).web_search_requests) ?? 0,
+    reasoningTokens: part(objectOf(usage.output_tokens_details).thinking_tokens, outputTokens),
+    webSearches: count(objectOf(usage.server_tool_use).web_search_requests) ?? 0,
     serviceTiers: tiersIn(usage.service_tier, usage.speed, usage.inference_geo),
   }
 }
 
 function keptForAnHour(usage: JsonObject): number {
-  return count(object(usage.cache_creation).ephemeral_1h_input_tokens) ?? 0
+  return count(objectOf(usage.cache_creation).ephemeral_1h_input_tokens) ?? 0
 }
 
 /** The iterations that the totals include. */

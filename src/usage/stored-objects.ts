@@ -4,10 +4,11 @@
  *
  * What was made lately is known here, bounded; everything is in the books, where the rest is looked up.
  */
+
 import type { AttemptIdentity, FactSink, StoredFact } from '../ledger/facts.ts'
 import type { Clock } from '../units/clock.ts'
+import { isObject, type JsonObject } from '../units/json-object.ts'
 import { parseObject } from './extract.ts'
-import { isObject, type JsonObject } from './report.ts'
 
 export type StoredObject = Pick<StoredFact, 'virtualKeyId' | 'provider' | 'providerKeyId'>
 

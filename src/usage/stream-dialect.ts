@@ -4,19 +4,12 @@
  * Told by a few fields and how deep they stand, so that nothing a model writes, into a text or into a tool's arguments, passes for the
  * provider's word.
  */
+
 import type { ApiFormat, Endpoint } from '../admission/request-facts.ts'
+import { isObject, type JsonObject } from '../units/json-object.ts'
 import { dataOf } from './event-data.ts'
 import { type FieldTable, fieldTable } from './json-fields.ts'
-import {
-  anthropicUsage,
-  googleUsage,
-  heardUsage,
-  imagesUsage,
-  isObject,
-  type JsonObject,
-  mergedAnthropic,
-  openaiUsage,
-} from './report.ts'
+import { anthropicUsage, googleUsage, heardUsage, imagesUsage, mergedAnthropic, openaiUsage } from './report.ts'
 import { PADDING, textFields } from './text-seen.ts'
 import { toolsIn } from './tools-used.ts'
 import type { Usage } from './usage.ts'

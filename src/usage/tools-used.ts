@@ -1,5 +1,6 @@
 /** Tools used: what the tools of a response have done that is billed beside its tokens. */
-import { imagesUsage, isObject, type JsonObject, object } from './report.ts'
+import { isObject, type JsonObject, objectOf } from '../units/json-object.ts'
+import { imagesUsage } from './report.ts'
 import type { ToolUse, Usage } from './usage.ts'
 
 export type ToolsUsed = Pick<Usage, 'webSearches' | 'fileSearches' | 'toolUse'>
@@ -9,7 +10,7 @@ export function toolsIn({ output, tool_usage: toolUsage }: JsonObject): ToolsUse
   const items = Array.isArray(output) ? output.filter(isObject) : []
   const done = items.filter(({ status }) => status !== 'failed')
   const searches = done.filter(({ type, action }) => {
-    const kind = object(action).type
+    const kind = objectOf(action).type
     return type === 'web_search_call' && (kind === undefined || kind === 'search')
   })
   return {
@@ -24,7 +25,7 @@ export function toolsIn({ output, tool_usage: toolUsage }: JsonObject): ToolsUse
 
 /** What a response's images have used: it stands beside `usage`, and where it is missing it is not known. */
 export function imagesIn(toolUsage: unknown, made: boolean): readonly ToolUse[] | null {
-  const usage = imagesUsage(object(object(toolUsage).image_gen))
+  const usage = imagesUsage(objectOf(objectOf(toolUsage).image_gen))
   if (usage !== null) return usage.inputTokens + usage.outputTokens === 0 ? [] : [{ model: null, usage }]
   return made ? null : []
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import type { JsonObject } from '../../src/admission/read-body.ts'
 import { weightOf } from '../../src/admission/read-facts.ts'
 import type { ApiFormat, Endpoint } from '../../src/admission/request-facts.ts'
 import { repeatsNames, textsOf } from '../../src/tokens/texts.ts'
+import type { JsonObject } from '../../src/units/json-object.ts'
 
 function texts(body: JsonObject, endpoint: Endpoint = 'chat', format: ApiFormat = 'openai'): string[] {
   return [...textsOf(body, weightOf(body, format, endpoint).inlined)]
