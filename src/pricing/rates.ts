@@ -143,7 +143,8 @@ function productsOf(usage: Usage, rates: Rates): bigint {
   let output = usage.outputTokens
   let sum = 0n
   const take = (tokens: number, available: number, rate: bigint): number => {
-    const taken = Math.min(tokens, available)
+    // A report may tell of more cached sound than of sound.
+    const taken = Math.max(0, Math.min(tokens, available))
     if (taken > 0) sum += BigInt(taken) * rate
     return available - taken
   }

@@ -83,6 +83,11 @@ describe('price book', () => {
       price.cost(overlapping),
       price.cost(usage({ inputTokens: 100, cacheReadTokens: 80, inputAudioTokens: 20 })),
     )
+    const moreCachedThanRead = { inputTokens: 100, cacheReadTokens: 80, cacheReadAudioTokens: 80 }
+    assert.equal(
+      price.cost(usage({ ...moreCachedThanRead, inputAudioTokens: 20 })),
+      price.cost(usage(moreCachedThanRead)),
+    )
   })
 
   test('the long-context tier prices the whole request once its input is longer than the step', () => {
