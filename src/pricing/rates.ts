@@ -91,10 +91,13 @@ export interface RateCard {
 export class CardPrice implements Price {
   readonly #card: RateCard
   readonly #tiers: ServiceTiers
+  /** The dearest rates of requests above each length, the first of them above none. */
+  readonly #dearest: readonly Dearest[]
 
   constructor(card: RateCard, tiers: ServiceTiers = ONE_TIER) {
     this.#card = card
     this.#tiers = tiers
+    this.#dearest = dearestOf(card)
   }
 
   get shown(): ShownRates {
@@ -111,13 +114,7 @@ export class CardPrice implements Price {
   }
 
   bound(inputTokens: number, outputTokens: number, extras: Extras = NO_USAGE): NanoUsd {
-    let input = dearestInput(this.#card.base)
-    let output = dearestOutput(this.#card.base)
-    for (const { above, rates } of this.#card.tiers) {
-      if (inputTokens <= above) break
-      input = max(input, dearestInput(rates))
-      output = max(output, dearestOutput(rates))
-    }
+    const { input, output } = this.#dearest.findLast(({ above }) => inputTokens > above) as Dearest
     const ratio = dearestRatioOf(this.#tiers, extras.serviceTiers)
     const products = scaled(BigInt(inputTokens) * input + BigInt(outputTokens) * output, ratio)
     return nanoUsd(costOfTokenProducts(products) + this.#card.perRequest + this.#searches(extras))
@@ -173,21 +170,36 @@ function productsOf(usage: Usage, rates: Rates): bigint {
   return sum
 }
 
-function dearestInput(rates: Rates): bigint {
-  const { input, cacheRead, cacheReadAudio, cacheReadImage, cacheWrite, cacheWrite1h } = rates
-  const { inputAudio, inputImage, inputVideo } = rates
-  const cached = dearest(cacheRead, cacheReadAudio, cacheReadImage, cacheWrite, cacheWrite1h)
-  return dearest(input, cached, inputAudio, inputImage, inputVideo)
+/** Nano-dollars per million tokens. */
+interface Dearest {
+  readonly above: number
+  readonly input: bigint
+  readonly output: bigint
 }
 
-function dearestOutput({ output, outputAudio, outputImage, outputVideo, reasoning, citation }: Rates): bigint {
-  return dearest(output, outputAudio, outputImage, outputVideo, reasoning, citation)
+/** A tier may be cheaper than the one below it, at which fewer tokens than were estimated are priced. */
+function dearestOf({ base, tiers }: RateCard): readonly Dearest[] {
+  let [input, output] = [0n, 0n]
+  return [{ above: Number.NEGATIVE_INFINITY, rates: base }, ...tiers].map(({ above, rates }) => {
+    input = dearest(input, ...INPUT_RATES.map((rate) => rates[rate]))
+    output = dearest(output, ...OUTPUT_RATES.map((rate) => rates[rate]))
+    return { above, input, output }
+  })
 }
+
+const INPUT_RATES = [
+  'input',
+  'cacheRead',
+  'cacheReadAudio',
+  'cacheReadImage',
+  'cacheWrite',
+  'cacheWrite1h',
+  'inputAudio',
+  'inputImage',
+  'inputVideo',
+] as const
+const OUTPUT_RATES = ['output', 'outputAudio', 'outputImage', 'outputVideo', 'reasoning', 'citation'] as const
 
 function dearest(...rates: readonly bigint[]): bigint {
-  return rates.reduce(max)
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
+  return rates.reduce((a, b) => (a > b ? a : b))
 }
