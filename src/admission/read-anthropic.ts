@@ -41,7 +41,7 @@ export function readAnthropic(
     choices: 1,
     ...(counting ? {} : body.words('service_tier', 'speed', 'inference_geo')),
     ...(counting ? {} : anthropicSearches(tools)),
-    ...(counting ? {} : toolModels(body, added)),
+    ...(counting ? {} : toolModels(objectsIn(tools), body)),
     ...anthropicCompaction(body),
     messages: messages.length + tools.length + (Array.isArray(system) ? system.length : body.has('system') ? 1 : 0),
   }

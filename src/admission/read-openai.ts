@@ -2,7 +2,7 @@
  * Reads requests of the OpenAI format whose answers are text or numbers: chat, completions, responses, embeddings, moderations, and
  * reranking, which several providers have agreed on.
  */
-import { fieldOf, isObject, objectsIn } from '../units/json-object.ts'
+import { fieldOf, isObject, type JsonObject, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import { openaiCompaction } from './compaction.ts'
 import type { Reading } from './reading.ts'
@@ -96,12 +96,13 @@ function readChat(body: BodyReader, weight: Weight): Size {
     weight.reference(fieldOf(fieldOf(message, 'audio'), 'id'))
   }
   if (body.has('web_search_options')) weight.stored = true
+  const tools = toolsOf(body)
   return {
     outputCeiling: body.ceiling('max_completion_tokens', 'max_tokens'),
     ...(body.has('prediction') ? { predictedTokens: bytesOfTexts(fieldOf(body.any('prediction'), 'content')) } : {}),
     choices: body.count('n') ?? 1,
-    ...toolModels(body),
-    messages: messages.length + readTools(body, weight) + body.list('functions').length,
+    ...toolModels(tools, body),
+    messages: messages.length + readTools(tools, body, weight) + body.list('functions').length,
   }
 }
 
@@ -129,13 +130,14 @@ function readResponses(body: BodyReader, weight: Weight): Size {
   const variables = fieldOf(body.any('prompt'), 'variables')
   if (isObject(variables)) weighParts(Object.values(variables), weight)
   const items = Array.isArray(input) ? input.length : 1
+  const tools = toolsOf(body)
   return {
     outputCeiling: body.ceiling('max_output_tokens'),
     choices: 1,
-    messages: items + (body.has('instructions') ? 1 : 0) + readTools(body, weight),
-    ...openaiSearches(body),
+    messages: items + (body.has('instructions') ? 1 : 0) + readTools(tools, body, weight),
+    ...openaiSearches(tools, body),
     ...openaiCompaction(body),
-    ...toolModels(body),
+    ...toolModels(tools, body),
     refersTo,
     keepsAnswer: body.any('store') !== false,
   }
@@ -176,13 +178,13 @@ function countInputs(input: unknown): number {
   return typeof input[0] === 'number' ? 1 : Math.max(1, input.length)
 }
 
-function readTools(body: BodyReader, weight: Weight): number {
-  if (toolsOf(body).some(isServerTool)) weight.stored = true
+/** How many tools the body itself has; notes those that the provider runs, wherever they stand. */
+function readTools(tools: readonly JsonObject[], body: BodyReader, weight: Weight): number {
+  if (tools.some(isServerTool)) weight.stored = true
   return body.list('tools').length
 }
 
-function isServerTool(tool: unknown): boolean {
-  if (!isObject(tool)) return false
+function isServerTool(tool: JsonObject): boolean {
   // A shell in one of the provider's containers is run there, and its output read again.
   return !CLIENT_TOOLS.has(tool.type) || /^container_/.test(String(fieldOf(tool.environment, 'type')))
 }

@@ -1,15 +1,17 @@
 /** Searches: how often a provider may search for a request, each time for a fee. What it has done is charged. */
-import { fieldOf } from '../units/json-object.ts'
+import { fieldOf, type JsonObject } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import type { Reading } from './reading.ts'
-import { toolsOf } from './tool-models.ts'
 
 /** How many searches a model makes where nothing caps them, and the most that are held for. */
 const [ASSUMED, MAX] = [5, 1_000]
 
 /** What `max_tool_calls` allows each of OpenAI's tools that search. */
-export function openaiSearches(body: BodyReader): Pick<Reading, 'webSearches' | 'fileSearches'> {
-  const types = toolsOf(body).map(({ type }) => String(type))
+export function openaiSearches(
+  tools: readonly JsonObject[],
+  body: BodyReader,
+): Pick<Reading, 'webSearches' | 'fileSearches'> {
+  const types = tools.map(({ type }) => String(type))
   if (types.length === 0) return {}
   const most = Math.min(body.count('max_tool_calls') ?? ASSUMED, MAX)
   return {

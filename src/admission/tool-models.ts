@@ -5,7 +5,7 @@
  * Known are OpenAI's tool that makes images and Anthropic's advisor; another tool that names a model is refused, since nobody would be
  * asked about it.
  */
-import { fieldOf, isObject, objectsIn } from '../units/json-object.ts'
+import { fieldOf, isObject, type JsonObject, objectsIn } from '../units/json-object.ts'
 import type { BodyReader } from './body-reader.ts'
 import { imageOutputTokens } from './read-media.ts'
 import type { ToolModel } from './request-facts.ts'
@@ -21,19 +21,13 @@ const BESIDE_TOKENS = 5_000
 /** Each has to be priced. */
 const TOOLS_MAX = 16
 
-type Tool = Readonly<Record<string, unknown>>
-
-/**
- * Of the tools of a body, also of those that stand in its input. None = absent.
- *
- * @param added tools that stand elsewhere
- */
+/** Of a body's tools. None = absent. */
 export function toolModels(
+  tools: readonly JsonObject[],
   body: BodyReader,
-  added: readonly Tool[] = [],
 ): { readonly toolModels?: readonly ToolModel[] } {
   const found: ToolModel[] = []
-  for (const tool of [...toolsOf(body), ...added]) {
+  for (const tool of tools) {
     const model = toolModel(tool, body)
     if (model !== null) found.push(model)
   }
@@ -42,12 +36,12 @@ export function toolModels(
 }
 
 /** The tools of a body, also those that items of its input bring along. */
-export function toolsOf(body: BodyReader): Tool[] {
+export function toolsOf(body: BodyReader): readonly JsonObject[] {
   const inItems = objectsIn(body.any('input')).flatMap(({ tools }) => objectsIn(tools))
   return [...objectsIn(body.any('tools')), ...inItems]
 }
 
-function toolModel(tool: Tool, body: BodyReader): ToolModel | null {
+function toolModel(tool: JsonObject, body: BodyReader): ToolModel | null {
   const type = String(tool.type)
   if (type === 'image_generation') return imageTool(tool, body)
   if (type.startsWith('advisor_')) return advisor(tool, body)
@@ -62,7 +56,7 @@ function toolModel(tool: Tool, body: BodyReader): ToolModel | null {
   return null
 }
 
-function imageTool(tool: Tool, body: BodyReader): ToolModel {
+function imageTool(tool: JsonObject, body: BodyReader): ToolModel {
   // Another model writes the drawing.
   if (isObject(tool.svg) || tool.output_format === 'svg') {
     body.reject('tools', 'Images as SVG are not supported by this gateway yet: a second model writes them.')
@@ -76,14 +70,14 @@ function imageTool(tool: Tool, body: BodyReader): ToolModel {
   }
 }
 
-function advisor(tool: Tool, body: BodyReader): ToolModel {
+function advisor(tool: JsonObject, body: BodyReader): ToolModel {
   const model = named(tool, body)
   if (model === null) body.reject('tools', 'The tool "advisor" must name its model.')
   const outputTokens = counted(tool.max_tokens) ?? ADVICE_TOKENS
   return { model: model ?? '', uses: uses(counted(tool.max_uses)), outputTokens, besideTokens: BESIDE_TOKENS }
 }
 
-function named({ model }: Tool, body: BodyReader): string | null {
+function named({ model }: JsonObject, body: BodyReader): string | null {
   if (model === undefined || model === null) return null
   if (typeof model === 'string' && model !== '') return model
   body.reject('tools', 'The model of a tool must be a string.')
