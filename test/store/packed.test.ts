@@ -225,9 +225,8 @@ test('a row index finds every row that is in it, and no other, however they come
 
 test('a form is kept once for all rows that have it, and goes with the last of them', () => {
   const forms = new Forms<{ list: string[] }, { list: string[] }>({
-    formOf: ({ list }) => ({ list }),
+    fields: ['list'],
     has: (entity, form) => entity.list === form.list,
-    textOf: ({ list }) => JSON.stringify(list),
   })
   const [first, second] = [forms.take({ list: ['a'] }), forms.take({ list: ['a'] })]
   assert.equal(first, second)

@@ -3,12 +3,13 @@
  */
 
 /** How an entity and its form belong together. */
-export interface FormKind<E, F> {
-  readonly formOf: (entity: E) => F
-  /** Whether the entity has this form, as far as can be told without looking into lists and objects. */
+export interface FormKind<E, F extends Partial<E>> {
+  /** The fields of the form. */
+  readonly fields: readonly (keyof F & keyof E)[]
+  /** Those among them that follow from the others. */
+  readonly following?: readonly (keyof F)[]
+  /** Whether the entity has this form, as far as can be told without looking into lists and objects. Written out, since a start asks a million times. */
   readonly has: (entity: E, form: F) => boolean
-  /** The same for entities of one form, different for others. */
-  readonly textOf: (entity: E) => string
 }
 
 interface Kept<F> {
@@ -20,7 +21,7 @@ interface Kept<F> {
 /** How many are compared before the text is made: rows of one kind come one after the other, or in turns. */
 const RECENT_MAX = 16
 
-export class Forms<E, F> {
+export class Forms<E, F extends Partial<E>> {
   readonly #kind: FormKind<E, F>
   readonly #kept: Kept<F>[] = []
   readonly #byText = new Map<string, number>()
@@ -67,8 +68,8 @@ export class Forms<E, F> {
   }
 
   #keep(entity: E): number {
-    const text = this.#kind.textOf(entity)
-    const form = this.#kind.formOf(entity)
+    const text = this.#textOf(entity)
+    const form = this.#formOf(entity)
     const known = this.#byText.get(text)
     if (known !== undefined) {
       // With the lists and objects of the newcomer, which the next ones share.
@@ -80,6 +81,18 @@ export class Forms<E, F> {
     this.#kept[number] = { form, text, rows: 0 }
     this.#byText.set(text, number)
     return number
+  }
+
+  #formOf(entity: E): F {
+    return Object.fromEntries(this.#kind.fields.map((field) => [field, entity[field]])) as F
+  }
+
+  /** The same for entities of one form, different for others. */
+  #textOf(entity: E): string {
+    const { fields, following = [] } = this.#kind
+    const values = fields.filter((field) => !following.includes(field)).map((field) => entity[field])
+    // JSON has no form for a time that never comes.
+    return JSON.stringify(values.map((value) => (typeof value === 'number' ? String(value) : value)))
   }
 
   #toFront(number: number): void {

@@ -5,6 +5,8 @@
  * Postgres writes both in one form, lower-case hexadecimal. Any other text is kept beside the column, once, and its number stands in the
  * words. Only stores that are filled by hand have such texts, so they stay when their rows go.
  */
+import { grown } from './grown.ts'
+
 export type Words = Uint32Array
 
 /**
@@ -52,9 +54,7 @@ export class HexColumn {
 
   /** Makes room for `rows`. */
   grow(rows: number): void {
-    const words = new Uint32Array(rows * this.#width)
-    words.set(this.#words)
-    this.#words = words
+    this.#words = grown(this.#words, rows * this.#width)
   }
 
   write(row: number, text: string | null, tag = 0): void {

@@ -1,36 +1,28 @@
 /** Key table: virtual keys in columns, found by their id and by their hash. */
 import type { VirtualKey } from '../entities.ts'
 import { type FormKind, Forms } from './forms.ts'
+import { grown } from './grown.ts'
 import { HexColumn } from './hex-column.ts'
-import { grown, PackedTable } from './packed-table.ts'
+import { PackedTable } from './packed-table.ts'
 import { RowIndex } from './row-index.ts'
 
 /** What keys have in common. */
-type KeyForm = Pick<
-  VirtualKey,
-  | 'managedBy'
-  | 'active'
-  | 'access'
-  | 'allowedIps'
-  | 'passthrough'
-  | 'metadata'
-  | 'rotatedAt'
-  | 'previousHash'
-  | 'previousUntil'
->
+const FIELDS = [
+  'managedBy',
+  'active',
+  'access',
+  'allowedIps',
+  'passthrough',
+  'metadata',
+  'rotatedAt',
+  'previousHash',
+  'previousUntil',
+] as const satisfies readonly (keyof VirtualKey)[]
+
+type KeyForm = Pick<VirtualKey, (typeof FIELDS)[number]>
 
 const FORM: FormKind<VirtualKey, KeyForm> = {
-  formOf: ({
-    managedBy,
-    active,
-    access,
-    allowedIps,
-    passthrough,
-    metadata,
-    rotatedAt,
-    previousHash,
-    previousUntil,
-  }) => ({ managedBy, active, access, allowedIps, passthrough, metadata, rotatedAt, previousHash, previousUntil }),
+  fields: FIELDS,
   has: (key, form) =>
     key.metadata === form.metadata &&
     key.access === form.access &&
@@ -41,21 +33,6 @@ const FORM: FormKind<VirtualKey, KeyForm> = {
     key.rotatedAt === form.rotatedAt &&
     key.previousHash === form.previousHash &&
     key.previousUntil === form.previousUntil,
-  // JSON has no form for a time that never comes.
-  textOf: ({
-    managedBy,
-    active,
-    access,
-    allowedIps,
-    passthrough,
-    metadata,
-    rotatedAt,
-    previousHash,
-    previousUntil,
-  }) => {
-    const times = `${rotatedAt} ${previousUntil}`
-    return JSON.stringify([managedBy, active, access, allowedIps, passthrough, metadata, previousHash, times])
-  },
 }
 
 /** Numbers that a row has in one column: when it was made and changed, and when it expires (NaN: never). */

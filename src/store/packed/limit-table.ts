@@ -2,41 +2,33 @@
 import { anchoredAt } from '../../units/window.ts'
 import { type Limit, type LimitOverride, SCOPE_KINDS, type Scope } from '../entities.ts'
 import { type FormKind, Forms } from './forms.ts'
+import { grown } from './grown.ts'
 import { HexColumn } from './hex-column.ts'
-import { grown, PackedTable } from './packed-table.ts'
+import { PackedTable } from './packed-table.ts'
 import { RowIndex } from './row-index.ts'
 
-/** What limits have in common. `spec` follows from the texts but for its anchor, which is each limit's own. */
-type LimitForm = Omit<Limit, 'id' | 'scope' | 'createdAt' | 'updatedAt' | 'max' | 'anchor' | 'override'>
+/** What limits have in common. */
+const FIELDS = [
+  'managedBy',
+  'metric',
+  'window',
+  'align',
+  'timezone',
+  'provider',
+  'model',
+  'mode',
+  'alertAt',
+  'countNumber',
+  'spec',
+  'invalid',
+] as const satisfies readonly (keyof Limit)[]
+
+type LimitForm = Pick<Limit, (typeof FIELDS)[number]>
 
 const FORM: FormKind<Limit, LimitForm> = {
-  formOf: ({
-    managedBy,
-    metric,
-    window,
-    align,
-    timezone,
-    provider,
-    model,
-    mode,
-    alertAt,
-    countNumber,
-    spec,
-    invalid,
-  }) => ({
-    managedBy,
-    metric,
-    window,
-    align,
-    timezone,
-    provider,
-    model,
-    mode,
-    alertAt,
-    countNumber,
-    spec,
-    invalid,
-  }),
+  fields: FIELDS,
+  // From the texts but for its anchor, which is each limit's own.
+  following: ['spec'],
   has: (limit, form) =>
     limit.metric === form.metric &&
     limit.window === form.window &&
@@ -49,11 +41,6 @@ const FORM: FormKind<Limit, LimitForm> = {
     limit.timezone === form.timezone &&
     limit.managedBy === form.managedBy &&
     limit.invalid === form.invalid,
-  textOf: ({ managedBy, metric, window, align, timezone, provider, model, mode, alertAt, countNumber, invalid }) =>
-    JSON.stringify([
-      ...[managedBy, metric, window, align, timezone, provider, model, mode, countNumber, invalid],
-      ...alertAt,
-    ]),
 }
 
 /** Numbers that a row has in one column: when it was made and changed, and its anchor. */

@@ -129,10 +129,3 @@ export abstract class PackedTable<E extends { readonly id: string }> implements 
     this.grow(rows)
   }
 }
-
-/** The same column with room for `length` numbers. */
-export function grown<T extends Float64Array | BigInt64Array | Uint32Array | Int32Array>(column: T, length: number): T {
-  const longer = new (column.constructor as new (length: number) => T)(length)
-  longer.set(column as never)
-  return longer
-}
