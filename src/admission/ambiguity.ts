@@ -4,12 +4,12 @@
  */
 import { type ScannedField, scanObject } from './body-scan.ts'
 import type { Refusal } from './decision.ts'
+import { REFUSED_NAMES } from './refused-fields.ts'
 import type { ApiFormat } from './request-facts.ts'
 
-/** Governing fields of the OpenAI and Anthropic formats, besides everything that begins with `max_`. */
-const GOVERNING: ReadonlySet<string> = new Set([
+/** Governing fields of the OpenAI and Anthropic formats, besides everything that begins with `max_`, and how they are written. */
+const GOVERNING: ReadonlyMap<string, string> = byFoldedName(foldCase, [
   'model',
-  'models',
   'n',
   'best_of',
   'stream',
@@ -30,23 +30,18 @@ const GOVERNING: ReadonlySet<string> = new Set([
   'partial_images',
   'frame_count',
   'output_format',
+  'svg',
   'response_format',
   'stream_format',
   'tools',
-  'fallbacks',
-  'multi_agent',
-  'moderation',
-  'plugins',
-  'search_parameters',
-  'deferred',
-  'thread',
   'context_management',
+  'compaction',
   'prediction',
-  'prompt_cache_options',
+  ...REFUSED_NAMES,
 ])
 
 /** Governing fields of the Gemini format, whose parser takes camelCase and snake_case for the same field. */
-const GOVERNING_GOOGLE: ReadonlyMap<string, string> = byFoldedName([
+const GOVERNING_GOOGLE: ReadonlyMap<string, string> = byFoldedName(foldGoogle, [
   'model',
   'contents',
   'content',
@@ -55,7 +50,7 @@ const GOVERNING_GOOGLE: ReadonlyMap<string, string> = byFoldedName([
   'cachedContent',
   'serviceTier',
 ])
-const GOVERNING_GENERATION_CONFIG = byFoldedName(['maxOutputTokens', 'candidateCount'])
+const GOVERNING_GENERATION_CONFIG = byFoldedName(foldGoogle, ['maxOutputTokens', 'candidateCount'])
 
 /** How a governing field may be written, and what all its spellings have in common. */
 interface Governing {
@@ -93,9 +88,10 @@ class FieldNames {
   }
 }
 
-const LOWER_CASE_NAMES = new FieldNames(foldCase, (folded) =>
-  GOVERNING.has(folded) || folded.startsWith('max_') ? [folded] : null,
-)
+const OWN_NAMES = new FieldNames(foldCase, (folded) => {
+  const name = GOVERNING.get(folded) ?? (folded.startsWith('max_') ? folded : null)
+  return name === null ? null : [name]
+})
 const STREAM_OPTIONS_NAMES = new FieldNames(foldCase, (folded) => [folded])
 const GOOGLE_NAMES = new FieldNames(foldGoogle, (folded) => googleSpellings(GOVERNING_GOOGLE, folded))
 const GENERATION_CONFIG_NAMES = new FieldNames(foldGoogle, (folded) =>
@@ -105,7 +101,7 @@ const GENERATION_CONFIG_NAMES = new FieldNames(foldGoogle, (folded) =>
 /** Why a body is refused as ambiguous; null when it is not. `fields` are those of the whole body. */
 export function ambiguityOf(body: Buffer, fields: readonly ScannedField[], format: ApiFormat): Refusal | null {
   const google = format === 'google'
-  const refusal = ambiguityIn(fields, google ? GOOGLE_NAMES : LOWER_CASE_NAMES, '')
+  const refusal = ambiguityIn(fields, google ? GOOGLE_NAMES : OWN_NAMES, '')
   if (refusal !== null) return refusal
   // No other spelling has passed.
   const inner = google ? ['generationConfig', 'generation_config'] : ['stream_options']
@@ -143,8 +139,8 @@ function foldGoogle(name: string): string {
   return foldCase(name).replaceAll('_', '')
 }
 
-function byFoldedName(names: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(names.map((name) => [foldGoogle(name), name]))
+function byFoldedName(fold: (name: string) => string, names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [fold(name), name]))
 }
 
 function googleSpellings(governing: ReadonlyMap<string, string>, folded: string): readonly string[] | null {

@@ -66,6 +66,9 @@ const REFUSED: ReadonlyMap<string, RefusedField> = new Map<string, RefusedField>
   ['thread', { why: 'conversations that the provider keeps are not supported by this gateway yet' }],
 ])
 
+/** They decide what is served: to give one twice, or in another letter case, is to hide it. */
+export const REFUSED_NAMES: readonly string[] = [...REFUSED.keys()]
+
 export function refuseFields(body: BodyReader): void {
   for (const name of Object.keys(body.value)) {
     const refused = REFUSED.get(name)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { readFacts } from '../../src/admission/read-facts.ts'
+import { REFUSED_NAMES } from '../../src/admission/refused-fields.ts'
 import type { ApiFormat, Endpoint, RequestFacts } from '../../src/admission/request-facts.ts'
 import { pdfOf, pngOf } from '../helpers/images.ts'
 
@@ -132,6 +133,14 @@ describe('model and headers', () => {
   test('a field that is refused or lists tools cannot be given twice, for two parsers', () => {
     assert.equal(paramOf('responses', { body: '{"model":"a","tools":[],"tools":[]}' }), 'tools')
     assert.equal(paramOf('messages', { body: '{"model":"a","Thread":{}}' }), 'thread')
+  })
+
+  test('F20 what is refused is not hidden by giving it once more, as nothing, or by another letter case', () => {
+    for (const name of [...REFUSED_NAMES, 'svg', 'compaction']) {
+      const twice = `{"model":"m","messages":[],"${name}":{"model":"b"},"${name}":null}`
+      assert.equal(paramOf('chat', { body: twice }), name)
+      assert.equal(paramOf('chat', { body: `{"model":"m","messages":[],"${name.toUpperCase()}":{}}` }), name)
+    }
   })
 
   test('F20 models that a provider may call as tools are read, wherever the tools stand', () => {
