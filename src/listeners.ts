@@ -44,6 +44,7 @@ export function createApp(log: ReturnType<typeof createLog>, bodyLimit: number):
     bodyLimit,
     ...serverOptions,
     exposeHeadRoutes: false,
+    // With options for `http` its types take the server for any kind; it is Node.js's plain one.
   }) as unknown as FastifyInstance
 }
 

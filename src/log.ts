@@ -44,8 +44,8 @@ export type WriteFields = (fields: string, message: string) => void
  * that is not ours has its own ways, and gets the fields as an object.
  */
 export function fieldsTo(log: Log): WriteFields {
-  const { [pino.symbols.streamSym]: stream, isLevelEnabled } = log as Partial<Logger> & Record<symbol, unknown>
-  if (!(stream instanceof Gathered) || isLevelEnabled === undefined) {
+  const stream = gatheredOf(log)
+  if (stream === null) {
     return (fields, message) => log.info(JSON.parse(`{${fields}}`), message)
   }
   const logger = log as Logger
@@ -127,8 +127,13 @@ class Gathered implements DestinationStream {
 
 /** How many log lines were not taken since the start, by where they go; 0 for a logger that is not ours. */
 export function linesLost(log: Log): number {
-  const { [pino.symbols.streamSym]: stream } = log as unknown as Record<symbol, unknown>
-  return stream instanceof Gathered ? stream.lost : 0
+  return gatheredOf(log)?.lost ?? 0
+}
+
+/** Where the lines of a logger of ours go, which pino's types do not tell; null for any other. */
+function gatheredOf(log: Log): Gathered | null {
+  const { [pino.symbols.streamSym]: stream } = log as Partial<Logger> & Record<symbol, unknown>
+  return stream instanceof Gathered ? stream : null
 }
 
 const NEWLINE = 0x0a

@@ -32,12 +32,8 @@ export class Weight {
   /** An image given by URL, and how closely it is to be looked at. */
   imageUrl(url: unknown, detail: unknown): void {
     if (typeof url !== 'string') return
-    const said = typeof detail === 'string' ? detail : null
-    if (isData(url)) this.#data(url, said)
-    else {
-      this.#elsewhere()
-      this.images.push({ pixels: null, detail: said })
-    }
+    if (isData(url)) this.#data(url, wordOf(detail))
+    else this.#imageElsewhere(detail)
   }
 
   /** An attachment given as base64, with its media type when the caller said one. */
@@ -52,9 +48,7 @@ export class Weight {
 
   /** An image that the provider keeps, by its id. */
   imageReference(id: unknown, detail: unknown): void {
-    if (id === undefined || id === null) return
-    this.#elsewhere()
-    this.images.push({ pixels: null, detail: typeof detail === 'string' ? detail : null })
+    if (id !== undefined && id !== null) this.#imageElsewhere(detail)
   }
 
   /** The files of a form. */
@@ -67,6 +61,11 @@ export class Weight {
   #elsewhere(): void {
     this.attachments += 1
     this.stored = true
+  }
+
+  #imageElsewhere(detail: unknown): void {
+    this.#elsewhere()
+    this.images.push({ pixels: null, detail: wordOf(detail) })
   }
 
   #data(url: string, detail: string | null): void {
@@ -88,6 +87,10 @@ export class Weight {
     this.inlineBytes += Buffer.byteLength(text)
     this.inlined.push(text)
   }
+}
+
+function wordOf(detail: unknown): string | null {
+  return typeof detail === 'string' ? detail : null
 }
 
 function isData(url: string): boolean {

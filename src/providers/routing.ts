@@ -69,6 +69,7 @@ export function route(
 
 const NO_TOOLS: readonly ToolModel[] = []
 
+/** @param chosen at least one */
 function routeOf(
   principal: Principal,
   chosen: readonly Option[],
@@ -76,22 +77,18 @@ function routeOf(
   tools: readonly ToolModel[],
   options: RoutingOptions,
 ): Result<Route> {
+  const allowed = tools.length === 0 ? chosen : chosen.filter(({ provider }) => mayCall(principal, provider, tools))
+  if (allowed.length === 0) {
+    return refuse('model_not_allowed', 'This key may not use a model that a tool of the request calls.', {
+      param: 'tools',
+    })
+  }
   const candidates: Candidate[] = []
-  for (const { provider, grant } of chosen) {
-    if (!mayCall(principal, provider, tools)) continue
+  for (const { provider, grant } of allowed) {
     const priced = withTools(options.prices.priceOf(provider, model, options.now), provider, tools, options)
     for (const providerKey of keysOf(provider, grant, options.random)) {
       candidates.push({ provider, providerKey, model, ...priced })
     }
-  }
-  if (
-    candidates.length === 0 &&
-    tools.length > 0 &&
-    !chosen.some(({ provider }) => mayCall(principal, provider, tools))
-  ) {
-    return refuse('model_not_allowed', 'This key may not use a model that a tool of the request calls.', {
-      param: 'tools',
-    })
   }
   const route = options.resting.last(candidates, options.now)
   if (route.length > 0) return accept(route as Route)

@@ -21,6 +21,7 @@ export function withSettingsTable(readme: string): string {
 }
 
 function table(): string {
+  // As anybody's schema: what is read here TypeBox's types keep to themselves.
   const rows = Object.entries(SettingsFields as unknown as Record<string, Schema>).flatMap(([name, schema]) =>
     rowsOf(name, schema),
   )
