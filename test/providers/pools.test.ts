@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { Pools } from '../../src/providers/pools.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -42,13 +42,19 @@ test('closing waits for calls in flight no longer than they take', async (t) => 
   await closed
 })
 
-test('an unbounded pool is replaced from time to time: calls in flight end in theirs, and closing waits for these too', async (t) => {
+/** An unanswered call, whose pool has been replaced since. */
+async function callInReplacedPool(t: TestContext) {
   const upstream = await startUpstream(t, () => {})
   const pools = new Pools({ connectTimeoutMs: 5_000, connectionsMax: null, renewEveryMs: 5 })
   const before = pools.of(upstream.url)
   const first = call(pools, upstream.url)
   await eventually(() => assert.equal(upstream.received.length, 1))
   await eventually(() => assert.notEqual(pools.of(upstream.url), before))
+  return { upstream, pools, first }
+}
+
+test('an unbounded pool is replaced from time to time: calls in flight end in theirs, and closing waits for these too', async (t) => {
+  const { upstream, pools, first } = await callInReplacedPool(t)
   let hasClosed = false
   const closed = pools.close(600_000).then(() => {
     hasClosed = true
@@ -61,12 +67,7 @@ test('an unbounded pool is replaced from time to time: calls in flight end in th
 })
 
 test('a replaced pool’s calls are broken off at the deadline like any other’s', async (t) => {
-  const upstream = await startUpstream(t, () => {})
-  const pools = new Pools({ connectTimeoutMs: 5_000, connectionsMax: null, renewEveryMs: 5 })
-  const before = pools.of(upstream.url)
-  const first = call(pools, upstream.url)
-  await eventually(() => assert.equal(upstream.received.length, 1))
-  await eventually(() => assert.notEqual(pools.of(upstream.url), before))
+  const { pools, first } = await callInReplacedPool(t)
   await pools.close(20)
   assert.ok((await first) instanceof Error)
 })
